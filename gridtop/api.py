@@ -1,0 +1,71 @@
+"""Everything a plugin author imports. Names are added here, never taken away (a test holds the list).
+
+Importing this module is cheap: each name is fetched from its room when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gridtop.blocks import Block, Quality, seconds_to_time
+    from gridtop.channels import Channel, ChannelSet
+    from gridtop.contracts import Detector, Extent, Host, Scores, Seekable, Settings, Sink, Source
+    from gridtop.errors import SourceError
+    from gridtop.events import Event
+    from gridtop.specs import API, CommandSpec, DetectorSpec, SinkSpec, SourceSpec, hookimpl
+    from gridtop.units import Amperes, Duration, Hertz, Volts
+
+__all__ = [
+    "API",
+    "Amperes",
+    "Block",
+    "Channel",
+    "ChannelSet",
+    "CommandSpec",
+    "Detector",
+    "DetectorSpec",
+    "Duration",
+    "Event",
+    "Extent",
+    "Hertz",
+    "Host",
+    "Quality",
+    "Scores",
+    "Seekable",
+    "Settings",
+    "Sink",
+    "SinkSpec",
+    "Source",
+    "SourceError",
+    "SourceSpec",
+    "Volts",
+    "hookimpl",
+    "seconds_to_time",
+]
+
+_ROOMS = {
+    "gridtop.blocks": ("Block", "Quality", "seconds_to_time"),
+    "gridtop.channels": ("Channel", "ChannelSet"),
+    "gridtop.contracts": ("Detector", "Extent", "Host", "Scores", "Seekable", "Settings", "Sink", "Source"),
+    "gridtop.errors": ("SourceError",),
+    "gridtop.events": ("Event",),
+    "gridtop.specs": ("API", "CommandSpec", "DetectorSpec", "SinkSpec", "SourceSpec", "hookimpl"),
+    "gridtop.units": ("Amperes", "Duration", "Hertz", "Volts"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        room = _ROOM_OF[name]
+    except KeyError:
+        raise AttributeError(f"gridtop.api has no {name!r}; it has {', '.join(__all__)}") from None
+    value = getattr(importlib.import_module(room), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,182 @@
+"""The one face screens and other clients see: what they may ask, and what they are answered.
+
+A screen holds no truth of its own: it asks for a snapshot, for events after a sequence number and for
+telemetry at its own resolution, and sends commands. Nothing here knows how the answer travels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gridtop.channels import ChannelSet
+from gridtop.events import Event, Severity
+
+State = Literal["starting", "live", "playing", "paused", "ended", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What does not change while an engine runs: who it is and which channels it has."""
+
+    version: str
+    source: str
+    """The source in words for the status line: `two-line.csv.gz`, `simulate`."""
+    live: bool
+    channels: ChannelSet
+    """The recording's channels and the quantities derived from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """Where the replay stands. `speed` is what was asked for (inf = as fast as possible), `reached`
+    what was measured, in times real time; NaN when nothing moves."""
+
+    state: State
+    row: int = 0
+    time: np.datetime64 | None = None
+    first: np.datetime64 | None = None
+    last: np.datetime64 | None = None
+    frames: int | None = None
+    """Length of the recording, None while unknown or live."""
+    speed: float = 1.0
+    reached: float = float("nan")
+    pass_number: int = 1
+    loop: bool = False
+    problem: str = ""
+    """Why the state is `failed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveAlarm:
+    """An alarm that is not normal: what, where, since when and why."""
+
+    id: str
+    rule: str
+    channel: str
+    severity: Severity
+    direction: str
+    value: float
+    """The latest good value."""
+    peak: float
+    """The worst value since the alarm was raised."""
+    limit: float
+    unit: str
+    message: str
+    row: int
+    since_row: int
+    time: np.datetime64 | None
+    since: np.datetime64 | None
+    latched: bool = False
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What went through and what was lost, since the start."""
+
+    frames: int = 0
+    events: int = 0
+    missing: int = 0
+    unreadable: int = 0
+    infinite: int = 0
+    dropped: int = 0
+    """Events a sink never got because its queue was full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The monitor at one moment. `seq` is that of the newest event."""
+
+    transport: Transport
+    alarms: tuple[ActiveAlarm, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+    seq: int = 0
+    problems: tuple[str, ...] = ()
+    """Plugins that failed, sinks that cannot deliver: one line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryRequest:
+    """Which channels, how far back (seconds of measurement time, up to now), in how many buckets."""
+
+    channels: tuple[str, ...]
+    window: float
+    buckets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """An envelope that loses no spike: k channels in b buckets of equal time, oldest first.
+
+    minimum, maximum (k, b): of the good values in the bucket, NaN in an empty one.
+    latest (k,): the newest good value, or NaN. lowest, highest (k,): of the whole window.
+    `end` is the measurement time of the newest frame, `window` seconds before it the first bucket starts.
+    `stale` (k,): True where the newest frame has no good value.
+    """
+
+    channels: tuple[str, ...]
+    window: float
+    end: np.datetime64 | None
+    minimum: npt.NDArray[np.float64]
+    maximum: npt.NDArray[np.float64]
+    latest: npt.NDArray[np.float64]
+    lowest: npt.NDArray[np.float64]
+    highest: npt.NDArray[np.float64]
+    stale: npt.NDArray[np.bool_]
+
+
+class Client(Protocol):
+    """The monitor as a screen sees it, in the same process or far away."""
+
+    async def hello(self) -> Hello:
+        """Who is there; waits until the source is open. Raises SourceError when it cannot open."""
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """The monitor now."""
+        ...
+
+    async def events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:
+        """The oldest `limit` events with a sequence number above `after`, oldest first."""
+        ...
+
+    async def telemetry(self, request: TelemetryRequest) -> Telemetry:
+        """The envelope of some channels; unknown names give empty (NaN) rows."""
+        ...
+
+    async def pause(self) -> None:
+        """Stop the clock of a replay."""
+        ...
+
+    async def resume(self) -> None:
+        """Let the clock run on; at the end of a recording, start it again."""
+        ...
+
+    async def step(self, frames: int = 1) -> None:
+        """While paused: go on by some frames; negative frames go back, which begins a new pass."""
+        ...
+
+    async def speed(self, factor: float) -> None:
+        """Play at `factor` times real time, 0.1 to 1000, or inf for as fast as possible."""
+        ...
+
+    async def seek(self, row: int) -> None:
+        """Go to a row (clipped to the recording); begins a new pass."""
+        ...
+
+    async def seek_time(self, time: np.datetime64) -> None:
+        """Go to the first row at or after a time; begins a new pass."""
+        ...
+
+    async def acknowledge(self, alarm: str) -> None:
+        """Say that an alarm was seen; a latched alarm whose condition is gone clears."""
+        ...
+
+    async def close(self) -> None:
+        """Leave; the engine goes on if it is not this client's own."""
+        ...

@@ -1,0 +1,79 @@
+"""The root of the command line: finds the subcommand, and turns failures into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from gridtop.errors import Exit, GridtopError
+
+_COMMANDS = {
+    "config": "look at the configuration: check, show, schema",
+    "plugins": "what is installed and what went wrong with it",
+    "run": "the monitor without a screen: JSON lines of events",
+    "simulate": "make a recording of a simulated grid",
+}
+"""The built-in commands: each is `command` in the module of its name in gridtop.commands."""
+
+
+class _Commands(click.Group):
+    """Finds built-in commands by name, and asks plugins only for names that are not built in."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted({*_COMMANDS, *_from_plugins()})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name in _COMMANDS:
+            command: click.Command = importlib.import_module(f"gridtop.commands.{name}").command
+            return command
+        load = _from_plugins().get(name)
+        return load() if load else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        from gridtop.registry import discover
+
+        rows = dict(_COMMANDS) | {spec.name: spec.summary for spec in discover().commands()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(rows.items()))
+
+
+def _from_plugins() -> dict[str, Any]:
+    from gridtop.registry import discover
+
+    registry = discover()
+    return {spec.name: (lambda name=spec.name: registry.load_command(name)) for spec in registry.commands()}
+
+
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(None, "-V", "--version", package_name="gridtop")
+@click.pass_context
+def root(context: click.Context) -> None:
+    """top for the power grid: watch voltage, current, impedance and frequency, and what is wrong with them.
+
+    Without a command: the screen when there is a terminal, else one headless pass over the configured
+    recording.
+    """
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and give its exit status; a failure people can mend is one message."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["tui" if sys.stdin.isatty() and sys.stdout.isatty() else "self-check", *arguments]
+    try:
+        result = root.main(arguments, prog_name="gridtop", standalone_mode=False)
+        return int(result) if isinstance(result, int) else Exit.OK
+    except GridtopError as error:
+        click.echo(f"gridtop: {error}", err=True)
+        return error.code
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK

@@ -1,0 +1,148 @@
+"""The contracts a plugin fulfils: Source, Detector, Sink, and what passes between them and the host."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from gridtop.blocks import Block
+from gridtop.channels import ChannelSet
+from gridtop.events import Event
+
+if TYPE_CHECKING:
+    from gridtop.naming import ChannelMap
+
+
+class Settings(BaseModel):
+    """The base of every plugin's `Config`: unknown settings are errors and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a detector thinks of a block of n frames.
+
+    score  (n, k)  one column per output; bigger is stranger, NaN is "not ready" or "no opinion"
+    parts  (n, c)  the share of each channel in the score, or None
+    note   (n,)    a reason in words per frame, or None
+    """
+
+    score: npt.NDArray[np.float64]
+    parts: npt.NDArray[np.float64] | None = None
+    note: Sequence[str] | None = None
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Turns a block into scores. It knows no thresholds, raises no alarms, and never looks at a wall clock.
+
+    `channels` are those its configuration chose; they are fixed for its life. `outputs` names the k
+    columns of `score`: a channel's name where a column speaks of one channel, else a name of its own.
+    Cutting the stream differently may not change a score. The input is never modified.
+    """
+
+    Config: ClassVar[type[BaseModel]]
+    outputs: Sequence[str]
+
+    def __init__(self, config: Any, channels: ChannelSet) -> None: ...
+
+    def score(self, block: Block) -> Scores:
+        """(n, k) scores of the block's n frames."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a source or a sink is told about the place it works in.
+
+    `instance` is its name in the configuration, `inputs` the folder that relative input paths start
+    from (the configuration's), `outputs` the one for files it writes (the working directory).
+    `channel_map` is the configuration's `channels:` section, for sources of columns.
+    """
+
+    instance: str
+    inputs: Path
+    outputs: Path
+    log: logging.Logger
+    channel_map: ChannelMap
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Yields blocks. `live` sources pace themselves; the others are paced by the replay loop.
+
+    `open` finds out which channels there are and raises SourceError when it cannot. `blocks` starts at
+    a row (live sources ignore it) and may be called again to start anew. `close` is legal without
+    `open` and legal twice. `identity` names the data, the same for the same data: it is part of the
+    ids of events.
+    """
+
+    Config: ClassVar[type[BaseModel]]
+    live: bool
+    identity: str
+
+    def __init__(self, config: Any, host: Host) -> None: ...
+
+    async def open(self) -> ChannelSet:
+        """The channels of the stream."""
+        ...
+
+    def blocks(self, start: int = 0) -> AsyncIterator[Block]:
+        """The blocks from row `start` on, of whatever size suits the source."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a recording reaches: its number of frames and the times of its first and last frame."""
+
+    frames: int
+    first: np.datetime64
+    last: np.datetime64
+
+
+@runtime_checkable
+class Seekable(Protocol):
+    """A source that knows its length and can find a row by time, so that screens can offer to seek."""
+
+    @property
+    def extent(self) -> Extent | None:
+        """Known after `open`, or later for large files; None until then."""
+        ...
+
+    async def row_at(self, time: np.datetime64) -> int:
+        """The first row at or after `time`; the last row when `time` is beyond the end."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Delivers events, each at least once; `event.id` tells a repetition."""
+
+    Config: ClassVar[type[BaseModel]]
+
+    def __init__(self, config: Any, host: Host) -> None: ...
+
+    async def open(self) -> None:
+        """Prepare to send; raise OSError or GridtopError when that cannot work."""
+        ...
+
+    async def send(self, events: Sequence[Event]) -> None:
+        """Deliver the events in order; raise when they were not delivered."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and let go of everything; legal without `open` and legal twice."""
+        ...

@@ -1,0 +1,112 @@
+"""Event: one immutable line of the log, and its JSON form (docs/events.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+Kind = Literal["alarm", "data", "plugin", "source", "operator"]
+Severity = Literal["info", "warning", "critical"]
+Transition = Literal[
+    "raised",  # normal to active
+    "escalated",  # warning to critical
+    "eased",  # critical to warning
+    "cleared",  # active to normal
+    "latched",  # the condition is gone, the alarm is held until someone acknowledges it
+    "reset",  # the pass ended (loop, seek, end of the recording) while the alarm was active
+    "acknowledged",  # an operator has seen it
+    "noticed",  # everything that is not an alarm: it happened, once
+]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, with everything a reader needs to understand it.
+
+    `time` is measurement time (UTC), None when the recording has no clock; `row` counts frames from 0.
+    `since` is when the condition was first seen and `since_row` its row: the raise comes an on-delay later.
+    `rule` is the name of the limit, the detector, the source or the plugin that spoke.
+    `value` is the value at this frame in `unit`, `limit` the threshold that decided.
+    `id` is the same for the same run of the same recording; `seq` counts what one engine published,
+    from 1, and `wall` is when (seconds since 1970): both are 0 until the monitor publishes the event.
+    """
+
+    id: str
+    kind: Kind
+    transition: Transition
+    severity: Severity
+    rule: str
+    message: str
+    row: int
+    time: np.datetime64 | None = None
+    since: np.datetime64 | None = None
+    since_row: int | None = None
+    channel: str = ""
+    quantity: str = ""
+    terminal: str = ""
+    phase: str = ""
+    direction: Literal["", "low", "high", "abs"] = ""
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    pass_number: int = 1
+    seq: int = 0
+    wall: float = 0.0
+
+    def published(self, seq: int, wall: float) -> Event:
+        """This event with its place in the log: what a monitor does exactly once to each event."""
+        return replace(self, seq=seq, wall=wall)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The documented JSON form: times as ISO 8601 UTC, missing and infinite numbers as None."""
+        return {
+            "id": self.id,
+            "seq": self.seq,
+            "time": iso_time(self.time),
+            "row": self.row,
+            "kind": self.kind,
+            "transition": self.transition,
+            "severity": self.severity,
+            "rule": self.rule,
+            "channel": self.channel,
+            "quantity": self.quantity,
+            "terminal": self.terminal,
+            "phase": self.phase,
+            "direction": self.direction,
+            "value": _finite(self.value),
+            "limit": _finite(self.limit),
+            "unit": self.unit,
+            "since": iso_time(self.since),
+            "since_row": self.since_row,
+            "pass": self.pass_number,
+            "message": self.message,
+            "wall": iso_time(np.datetime64(round(self.wall * 1000), "ms")) if self.wall else None,
+        }
+
+    def to_json(self) -> str:
+        """One line of JSON, without the line's end."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def event_id(identity: str, pass_number: int, rule: str, channel: str, transition: str, row: int) -> str:
+    """16 hex digits that are the same whenever the same thing happens in the same recording."""
+    text = "\x1f".join((identity, str(pass_number), rule, channel, transition, str(row)))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def iso_time(time: np.datetime64 | None) -> str | None:
+    """ISO 8601 in UTC with as many decimals as it takes and a Z: 2026-01-01T00:00:12.5Z."""
+    if time is None or np.isnat(time):
+        return None
+    text = str(np.datetime_as_string(time.astype("datetime64[ns]")))
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
