@@ -51,7 +51,9 @@ class Block:
     def __post_init__(self) -> None:
         shape = (len(self.time), len(self.channels))
         if self.time.ndim != 1 or self.values.shape != shape:
-            raise ValueError(f"a block of {shape[0]} frames and {shape[1]} channels got values {self.values.shape}")
+            raise ValueError(
+                f"a block of {shape[0]} frames and {shape[1]} channels got values {self.values.shape}"
+            )
         if self.quality is not None and self.quality.shape != shape:
             raise ValueError(f"values are {shape} but quality is {self.quality.shape}")
         for name, label in self.labels.items():

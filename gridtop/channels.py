@@ -89,7 +89,9 @@ class ChannelSet(Sequence[Channel]):
         """
         chosen: set[int] = set()
         for pattern in patterns:
-            taken = {i for i, channel in enumerate(self.channels) if matches(channel, pattern.removeprefix("!"))}
+            taken = {
+                i for i, channel in enumerate(self.channels) if matches(channel, pattern.removeprefix("!"))
+            }
             chosen = chosen - taken if pattern.startswith("!") else chosen | taken
         return tuple(sorted(chosen))
 

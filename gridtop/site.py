@@ -23,10 +23,14 @@ class Nominal(_Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Nominal:
-        if self.voltage_ll and self.voltage_ln and not math.isclose(
-            self.voltage_ll, self.voltage_ln * math.sqrt(3), rel_tol=0.01
+        if (
+            self.voltage_ll
+            and self.voltage_ln
+            and not math.isclose(self.voltage_ll, self.voltage_ln * math.sqrt(3), rel_tol=0.01)
         ):
-            raise ValueError("voltage_ll must be the square root of 3 times voltage_ln; give only one of them")
+            raise ValueError(
+                "voltage_ll must be the square root of 3 times voltage_ln; give only one of them"
+            )
         return self
 
     @property

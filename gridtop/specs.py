@@ -56,12 +56,12 @@ class Hooks:
 
     @hookspec
     def gridtop_sources(self) -> Iterable[SourceSpec]:
-        """Where measurements come from: `return [SourceSpec("replay", "my.module:Replay", "plays a file")]`."""
+        """Where measurements come from: `return [SourceSpec("tail", "my.module:Tail", "follows a file")]`."""
         raise NotImplementedError
 
     @hookspec
     def gridtop_detectors(self) -> Iterable[DetectorSpec]:
-        """What scores measurements: `return [DetectorSpec("rocof", "my.module:Rocof", "frequency slope")]`."""
+        """What scores measurements: `return [DetectorSpec("rocof", "my.module:Rocof", "df/dt")]`."""
         raise NotImplementedError
 
     @hookspec

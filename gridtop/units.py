@@ -27,8 +27,13 @@ def parse_duration(value: Any) -> timedelta:
         return timedelta(0)
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{value!r} is not a duration; write a number with us, ms, s, m, h or d, such as 100ms")
-    duration = timedelta(microseconds=float(match[1]) * _MICROSECONDS[match[2]])
+        raise ValueError(
+            f"{value!r} is not a duration; write a number with us, ms, s, m, h or d, such as 100ms"
+        )
+    try:
+        duration = timedelta(microseconds=float(match[1]) * _MICROSECONDS[match[2]])
+    except OverflowError:
+        raise ValueError(f"{value!r} is longer than anyone will wait") from None
     if duration < timedelta(0):
         raise ValueError(f"a duration cannot be negative: {value!r}")
     return duration

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from gridtop import __version__
 from gridtop.errors import Exit, GridtopError
 
 _COMMANDS = {
@@ -48,8 +49,10 @@ def _from_plugins() -> dict[str, Any]:
     return {spec.name: (lambda name=spec.name: registry.load_command(name)) for spec in registry.commands()}
 
 
-@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(None, "-V", "--version", package_name="gridtop")
+@click.group(
+    cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, "-V", "--version")
 @click.pass_context
 def root(context: click.Context) -> None:
     """top for the power grid: watch voltage, current, impedance and frequency, and what is wrong with them.
@@ -59,10 +62,20 @@ def root(context: click.Context) -> None:
     """
 
 
+def _without_command(arguments: list[str]) -> list[str]:
+    """What `gridtop` alone means: the screen, or where there is none, one quick headless pass."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return ["tui", *arguments]
+    click.echo(
+        "gridtop: no terminal here; running headless, once, as fast as possible (see gridtop run)", err=True
+    )
+    return ["run", "--until-end", "--speed", "max", *arguments]
+
+
 def run(arguments: list[str]) -> int:
     """Run the command line and give its exit status; a failure people can mend is one message."""
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
-        arguments = ["tui" if sys.stdin.isatty() and sys.stdout.isatty() else "self-check", *arguments]
+        arguments = _without_command(arguments)
     try:
         result = root.main(arguments, prog_name="gridtop", standalone_mode=False)
         return int(result) if isinstance(result, int) else Exit.OK

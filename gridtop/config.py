@@ -1,0 +1,383 @@
+"""config.yaml to typed settings: what a monitor is built from, or every mistake at its place."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from gridtop import documents
+from gridtop.documents import Document
+from gridtop.errors import PluginError
+from gridtop.naming import ChannelMap, ChannelMeaning
+from gridtop.problems import InvalidConfiguration, KeyPath, did_you_mean
+from gridtop.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
+from gridtop.site import Site
+from gridtop.validation import Findings, describe
+
+if TYPE_CHECKING:
+    from gridtop.registry import Registry
+
+SLOWEST, FASTEST = 0.1, 1000.0
+"""Speeds a replay can be held to, in times real time; beyond is `max`, as fast as possible."""
+
+_NAME = re.compile(r"[^\W\d][\w-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInstance:
+    """One configured plugin: its name in the configuration, its class (`target`) and its own settings."""
+
+    name: str
+    type: str
+    target: Any
+    config: BaseModel = field(repr=False)  # may hold secrets
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorInstance(PluginInstance):
+    """A configured detector: the channels it gets, and the rule its scores are judged by, if any."""
+
+    channels: tuple[str, ...] = ("*",)
+    alarm: AlarmSettings | None = None
+
+
+class HostSettings(BaseModel):
+    """Settings beside `type:` that belong to the host; every other one belongs to the plugin."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str = Field(description="which plugin; gridtop plugins list names them")
+
+
+def _speed(value: Any) -> float:
+    try:
+        speed = math.inf if value == "max" else float(value)
+    except (TypeError, ValueError):
+        speed = math.nan
+    if isinstance(value, bool) or not (SLOWEST <= speed <= FASTEST or speed == math.inf):
+        raise ValueError(f"should be max or a number from {SLOWEST:g} to {FASTEST:g}, not {describe(value)}")
+    return speed
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Speed = Annotated[
+    float,
+    BeforeValidator(_speed),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": SLOWEST, "maximum": FASTEST}, {"const": "max"}]}),
+]
+Globs = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_several),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+
+
+class SourceSettings(HostSettings):
+    """The host's settings in `source:`."""
+
+    speed: Speed = Field(1.0, description="times real time, 0.1 to 1000, or max; live sources ignore it")
+    loop: bool = Field(False, description="start again at the end of a recording")
+
+
+class DetectorSettings(HostSettings):
+    """The host's settings in each of `detectors:`."""
+
+    enabled: bool = Field(True, description="false: not loaded, and its other settings are not looked at")
+    channels: Globs = Field(("*",), min_length=1, description="globs of the channels it gets; ! takes away")
+    alarm: AlarmSettings | None = Field(None, description="the rule its scores are judged by")
+
+
+class SinkSettings(HostSettings):
+    """The host's settings in each of `sinks:`."""
+
+    enabled: bool = Field(True, description="false: not loaded, and its other settings are not looked at")
+
+
+class PluginSettings(BaseModel):
+    """The `plugins:` section: further plugins, and those to leave alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dirs: tuple[str, ...] = Field((), description="folders of one-file plugins, relative to this file")
+    disable: tuple[str, ...] = Field((), description="plugins not to load, by the names of plugins list")
+
+
+Kind = Literal["source", "detector", "sink"]
+SECTIONS: dict[str, str] = {
+    "source": "where the measurements come from",
+    "channels": "glob of channel names to what they measure, for files without a known naming scheme",
+    "site": "what the channels mean: nominal values, and which terminals end which line",
+    "limits": "alarm rules on channels and quantities",
+    "detectors": "plugins that score; the alarm rule stands beside them",
+    "alarms": "defaults for every rule",
+    "sinks": "where events go",
+    "plugins": "one-file plugins to load, and plugins to leave alone",
+}
+"""The sections of a configuration and what each is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a monitor is built from. Detectors and sinks that are switched off are not in it.
+
+    `directory` is where relative inputs start: the folder of the file. `speed` is inf for `max`.
+    """
+
+    path: Path | None
+    directory: Path
+    source: PluginInstance
+    speed: float
+    loop: bool
+    channels: ChannelMap
+    site: Site
+    limits: Mapping[str, LimitSettings]
+    detectors: Mapping[str, DetectorInstance]
+    sinks: Mapping[str, PluginInstance]
+    alarms: AlarmDefaults
+    plugins: PluginSettings
+    document: Document = field(repr=False, compare=False)
+    """What was read, with the text of environment variables in place: not to be shown."""
+
+
+def default_path() -> Path:
+    """`config.yaml` in the working directory if there is one, else the one that comes with gridtop."""
+    own = Path("config.yaml")
+    if own.is_file():
+        return own
+    packaged = Path(str(resources.files("gridtop") / "config.yaml"))
+    return packaged if packaged.is_file() else Path(__file__).parent.parent / "config.yaml"
+
+
+def assignment(path: str, value: str) -> str:
+    """The override that sets `path` to exactly this text, whatever characters are in it."""
+    return f"{path}={_quoted(value)}"
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("$", "$$")
+
+
+def load(
+    path: Path | None,
+    *,
+    overrides: Sequence[str] = (),
+    recording: Path | None = None,
+    plugin_files: Sequence[Path] = (),
+    registry: Registry | None = None,
+    environment: Mapping[str, str],
+) -> Configuration:
+    """The configuration in a file (None: the default one), with `path=value` overrides.
+
+    A `recording` is replayed instead of the configured source. Without a `registry`, plugins are looked
+    for as the configuration's `plugins:` says, and in `plugin_files`. Raises ConfigurationError with
+    every mistake found, one below the other.
+    """
+    path = default_path() if path is None else path
+    document = documents.read(path, environment)
+    if recording is not None:
+        document = document.overridden(_replaying(recording, document), environment)
+    for override in overrides:
+        document = document.overridden(override, environment)
+    assembly = _Assembly(document, path)
+    plugins = assembly.plugin_settings()
+    if registry is None:
+        from gridtop.registry import discover
+
+        folders = assembly.plugin_folders(plugins)
+        registry = discover(folders, plugin_files, plugins.disable if plugins else (), environment)
+    return assembly.configuration(registry, plugins)
+
+
+def plugin_settings(
+    path: Path, environment: Mapping[str, str] = os.environ
+) -> tuple[list[Path], Sequence[str]]:
+    """The folders a configuration has plugins in, and the plugins it disables.
+
+    Raises ConfigurationError when the file cannot be read; other mistakes in it are not looked for.
+    """
+    assembly = _Assembly(documents.read(path, environment), path)
+    plugins = assembly.plugin_settings()
+    return assembly.plugin_folders(plugins), plugins.disable if plugins else ()
+
+
+def _replaying(recording: Path, document: Document) -> str:
+    """The override that has a recording replayed, with the other settings of `source:` if it is a replay."""
+    path = str(recording.absolute())  # on the command line, relative means: to the working directory
+    if document.get(("source", "type")) == "replay":
+        return assignment("source.path", path)
+    return f"source={{type: replay, path: {_quoted(path)}}}"
+
+
+class _Assembly:
+    """Checks the sections of one document, one by one, and puts the configuration together."""
+
+    def __init__(self, document: Document, path: Path) -> None:
+        self._document = document
+        self._path = path
+        self._directory = path.absolute().parent
+        self._findings = Findings(document)
+        self._switched_off: list[KeyPath] = []
+
+    def plugin_settings(self) -> PluginSettings | None:
+        """The `plugins:` section, None when something is wrong with it."""
+        plugins: PluginSettings | None = self._model("plugins", PluginSettings)
+        return plugins
+
+    def plugin_folders(self, plugins: PluginSettings | None) -> list[Path]:
+        """The folders of `plugins.dirs` that exist; the others are noted."""
+        folders = [self._directory / folder for folder in plugins.dirs] if plugins else []
+        for i, folder in enumerate(folders):
+            if not folder.is_dir():
+                self._findings.add(("plugins", "dirs", i), f"there is no folder {folder}")
+        return [folder for folder in folders if folder.is_dir()]
+
+    def configuration(self, registry: Registry, plugins: PluginSettings | None) -> Configuration:
+        """The whole configuration; InvalidConfiguration when anything is wrong with it."""
+        self._registry = registry
+        self._check_top_level()
+        source = self._plugin("source", ("source",), SourceSettings)
+        channels = {
+            glob: self._check(ChannelMeaning, ("channels", glob)) for glob in self._map(("channels",))
+        }
+        site = self._model("site", Site)
+        limits = {name: self._check(LimitSettings, ("limits", name)) for name in self._names("limits")}
+        detectors = {
+            name: self._plugin("detector", ("detectors", name), DetectorSettings)
+            for name in self._names("detectors")
+        }
+        alarms = self._model("alarms", AlarmDefaults)
+        sinks = {name: self._plugin("sink", ("sinks", name), SinkSettings) for name in self._names("sinks")}
+        self._check_inhibition(
+            limits, {name: plugin.host.alarm for name, plugin in detectors.items() if plugin}
+        )
+        if problems := self._findings.problems(self._switched_off):
+            raise InvalidConfiguration(*problems)
+        assert source is not None  # else why not is among the problems
+        assert plugins is not None
+        return Configuration(
+            path=self._path,
+            directory=self._directory,
+            source=source.instance("source"),
+            speed=source.host.speed,
+            loop=source.host.loop,
+            channels=ChannelMap(channels),
+            site=site,
+            limits=limits,
+            detectors={name: plugin.detector(name) for name, plugin in detectors.items() if plugin},
+            sinks={name: plugin.instance(name) for name, plugin in sinks.items() if plugin},
+            alarms=alarms,
+            plugins=plugins,
+            document=self._document,
+        )
+
+    def _check(self, kind: Any, path: KeyPath) -> Any:
+        return self._findings.check(kind, self._document.get(path), path)
+
+    def _model(self, section: str, kind: type[BaseModel]) -> Any:
+        """A section with a fixed set of settings; one that is left out or empty is all defaults."""
+        return self._findings.check(kind, self._map((section,)), (section,))
+
+    def _map(self, path: KeyPath) -> dict[str, Any]:
+        """The map at a path; an empty one where nothing is written or, which is a problem, something else."""
+        value = self._document.get(path)
+        if isinstance(value, dict):
+            return value
+        if value is not None or len(path) > 1:
+            self._findings.add(path, f"should be a map, not {describe(value)}")
+        return {}
+
+    def _names(self, section: str) -> Iterator[str]:
+        """The keys of a section of named things, which rules, events and logs will carry."""
+        for name in self._map((section,)):
+            if not _NAME.fullmatch(name):
+                message = "a name is a letter and up to 63 more letters, digits, _ or -"
+                self._findings.add((section, name), message, at_key=True)
+            yield name
+
+    def _check_top_level(self) -> None:
+        value = self._document.value
+        if value is None:
+            self._findings.add((), "the file is empty; gridtop config show prints a complete configuration")
+        elif not isinstance(value, dict):
+            self._findings.add((), f"should be a map of sections such as source:, not {describe(value)}")
+        elif value.get("source") is None:
+            self._findings.add(
+                ("source",), "required section is missing: where do the measurements come from?"
+            )
+        for name in value if isinstance(value, dict) else ():
+            if name not in SECTIONS:
+                message = f"unknown section{did_you_mean(name, SECTIONS)}"
+                self._findings.add((name,), message, at_key=True)
+
+    def _plugin(self, kind: Kind, path: KeyPath, host_settings: type[HostSettings]) -> _Plugin | None:
+        """One configured plugin; None when it is switched off or anything is wrong with it."""
+        settings = self._map(path)
+        if not settings and self._document.get(path) != {}:
+            return None  # not even a map, which is noted
+        host_names = host_settings.model_fields.keys()
+        host = self._findings.check(
+            host_settings, {k: v for k, v in settings.items() if k in host_names}, path
+        )
+        if host is not None and not getattr(host, "enabled", True):
+            self._switched_off.append(path)
+            return None
+        if not isinstance(settings.get("type"), str):
+            return None
+        try:
+            target: Any = self._registry.load(kind, settings["type"])
+        except PluginError as error:
+            self._findings.add((*path, "type"), str(error))
+            return None
+        own = {key: value for key, value in settings.items() if key not in host_names}
+        config = self._findings.check(target.Config, own, path, known=host_names)
+        return None if host is None or config is None else _Plugin(host, target, config)
+
+    def _check_inhibition(
+        self, limits: Mapping[str, LimitSettings | None], alarms: Mapping[str, AlarmSettings | None]
+    ) -> None:
+        """Rules have one name each, know the rules they wait for, and do not wait in a ring."""
+        for name in limits:
+            if name in self._map(("detectors",)):
+                message = "a limit has this name too; the rule in an event must be one of them"
+                self._findings.add(("detectors", name), message, at_key=True)
+        judged = (
+            n for n in self._map(("detectors",)) if self._document.get(("detectors", n, "alarm")) is not None
+        )
+        # A rule with a mistake in it is still there for others to name.
+        names = (*limits, *judged)
+        rules = {
+            name: limits.get(name) or alarms.get(name) or AlarmSettings.model_construct() for name in names
+        }
+        for name, message in check_inhibition(rules):
+            path: KeyPath = ("limits", name) if name in limits else ("detectors", name, "alarm")
+            self._findings.add((*path, "inhibit_if"), message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plugin:
+    """A configured plugin that has nothing wrong with it."""
+
+    host: Any
+    target: Any
+    config: BaseModel
+
+    def instance(self, name: str) -> PluginInstance:
+        return PluginInstance(name, self.host.type, self.target, self.config)
+
+    def detector(self, name: str) -> DetectorInstance:
+        host: DetectorSettings = self.host
+        return DetectorInstance(name, host.type, self.target, self.config, host.channels, host.alarm)

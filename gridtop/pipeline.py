@@ -1,0 +1,163 @@
+"""The pipeline: from a block of measurements to events, through quantities, detectors and alarm rules.
+
+It knows no source, no sink and no screen, and gives the same events however the stream is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from gridtop.alarms import AlarmEngine, BoundRule, bind_limits, bind_scores
+from gridtop.blocks import Block
+from gridtop.channels import ChannelSet
+from gridtop.client import ActiveAlarm
+from gridtop.config import Configuration
+from gridtop.data_quality import DataQuality
+from gridtop.detection import Detected, Detection, Failure
+from gridtop.errors import ConfigurationError
+from gridtop.events import Event, event_id
+from gridtop.quantities import Quantities
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a block: the block with its quantities, and the events in it."""
+
+    block: Block
+    events: list[Event]
+
+
+class Pipeline:
+    """Judges the blocks of one stream, pass after pass.
+
+    `channels` are those of the recording and the quantities that the configuration asks for. Raises
+    ConfigurationError when a limit or a detector asks for channels that the stream does not have.
+    """
+
+    def __init__(self, configuration: Configuration, channels: ChannelSet, identity: str, live: bool) -> None:
+        self._configuration = configuration
+        self._identity = identity
+        self._measured = channels
+        self._quantities = Quantities(channels, configuration.site, _wanted(configuration))
+        self.channels = self._quantities.channels
+        self._detection = Detection(
+            {d.name: (d.target, d.config, d.channels) for d in configuration.detectors.values()},
+            self.channels,
+            live,
+        )
+        self._rules = self._bind()
+        self._active: tuple[ActiveAlarm, ...]
+        self._judging = asyncio.Lock()  # an operator may speak while a block is judged on its thread
+        self._begin(1)
+
+    @property
+    def active(self) -> tuple[ActiveAlarm, ...]:
+        """The alarms that are not normal after the newest block, the worst first."""
+        return self._active
+
+    @property
+    def data_quality(self) -> DataQuality:
+        """The counts of bad cells of the present pass."""
+        return self._data_quality
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each detector that does not work."""
+        return tuple(
+            f"detector {status.name} is {status.state}: {status.error}"
+            for status in self._detection.statuses()
+            if status.state != "ok"
+        )
+
+    def extend(self, block: Block) -> Block:
+        """The block with its quantities, unjudged: for frames that are only context."""
+        return self._quantities.extend(block)
+
+    async def process(self, block: Block) -> Result:
+        """Judge the next block of the pass; the loop is never blocked by the arithmetic."""
+        extended = self._quantities.extend(block)
+        detected = await self._detection.score(extended)
+        async with self._judging:
+            judged = await asyncio.to_thread(self._judge, extended, detected)
+        events = self._data_quality.process(block) + judged
+        return Result(extended, sorted(events, key=_order))
+
+    def begin_pass(self, number: int) -> list[Event]:
+        """Start afresh: detectors, delays and counts forget; the open alarms' `reset` events are returned."""
+        events = self._alarms.reset()
+        self._detection.restart()
+        self._begin(number)
+        return events
+
+    async def acknowledge(self, alarm: str) -> list[Event]:
+        """Note that someone has seen an alarm; KeyError when no active alarm has that id."""
+        async with self._judging:
+            events = self._alarms.acknowledge(alarm)
+            self._active = self._alarms.active()
+        return events
+
+    def close(self) -> None:
+        """End the detectors' threads."""
+        self._detection.close()
+
+    def _begin(self, number: int) -> None:
+        self._pass = number
+        self._data_quality = DataQuality(self._measured, self._identity, number)
+        scored = self._detection.extended(self.channels)
+        self._alarms = AlarmEngine(self._rules, scored, self._configuration.site, self._identity, number)
+        self._active = ()
+
+    def _judge(self, block: Block, detected: Detected) -> list[Event]:
+        events = self._alarms.process(detected.extend(block), detected.notes)
+        events += [self._failure(block, failure) for failure in detected.failures]
+        self._active = self._alarms.active()
+        return events
+
+    def _failure(self, block: Block, failure: Failure) -> Event:
+        return Event(
+            id=event_id(self._identity, self._pass, failure.detector, failure.text, "noticed", block.row),
+            kind="plugin",
+            transition="noticed",
+            severity="warning",
+            rule=failure.detector,
+            message=failure.text,
+            row=block.row,
+            time=block.time[0] if len(block) and self.channels.clock == "utc" else None,
+            pass_number=self._pass,
+        )
+
+    def _bind(self) -> tuple[BoundRule, ...]:
+        configuration = self._configuration
+        try:
+            rules = list(bind_limits(configuration.limits, configuration.alarms, self.channels))
+        except ConfigurationError as error:
+            reasons = "".join(f"\n  {line}" for line in self._quantities.missing)
+            raise ConfigurationError(f"{error}{reasons}") from None
+        for detector in configuration.detectors.values():
+            mine = [
+                (len(self.channels) + column, output.subject)
+                for column, output in enumerate(self._detection.outputs)
+                if output.detector == detector.name
+            ]
+            if detector.alarm is not None and mine:
+                columns, subjects = zip(*mine, strict=True)
+                rules.append(
+                    bind_scores(detector.name, detector.alarm, configuration.alarms, columns, subjects)
+                )
+        return tuple(rules)
+
+
+def _order(event: Event) -> tuple[int, str, str, str]:
+    return event.row, event.rule, event.channel, event.direction
+
+
+def _wanted(configuration: Configuration) -> list[str]:
+    """The globs of everything that rules and detectors look at, the quantities of gates included."""
+    wanted: list[str] = []
+    for limit in configuration.limits.values():
+        gates = [rule.gate.on for rule in (limit, *limit.overrides.values()) if rule.gate is not None]
+        wanted += [*limit.patterns, *(f"*:{gate}" for gate in gates)]
+    for detector in configuration.detectors.values():
+        wanted += detector.channels
+    return wanted

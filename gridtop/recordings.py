@@ -1,0 +1,311 @@
+"""Recordings: files of frames (CSV, CSV.GZ, Parquet) read as blocks, forward or from any row or time."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import stat
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gridtop.blocks import Block, Flags, Floats, Labels, Quality, Times, seconds_to_time
+from gridtop.channels import ChannelSet
+from gridtop.contracts import Extent
+from gridtop.errors import SourceError
+from gridtop.naming import ChannelMap, Columns
+from gridtop.tables import Span, Table, TimeCells
+from gridtop.text import clean
+from gridtop.timestamps import guess_unit, times_from_numbers, times_from_text
+
+DEFAULT_RATE = 30.0
+"""Frames per second of a recording that carries no time, unless told otherwise."""
+PIECE_BYTES = 1 << 21
+"""Text parsed at once: a thousand rows of 129 columns."""
+_HEAD_BYTES = 1 << 20
+"""Text that shows, when a recording is opened, which columns are numeric and how fast frames follow."""
+_SURVEYED_BYTES = 64 << 20
+"""A recording up to this size is gone through when it is opened, so that its extent is known."""
+_HASHED_BYTES = 64 << 10
+_PARQUET_MAGIC = b"PAR1"
+
+
+class TableFile(Protocol):
+    """A file of rows. Each method raises SourceError when the file is damaged or is not a table."""
+
+    names: tuple[str, ...]
+    """The columns, as the file calls them."""
+
+    def head(self, columns: Columns, size: int) -> Table | None:
+        """The first rows, about `size` bytes of them; None when there are none."""
+
+    def tables(self, columns: Columns, row: int = 0) -> Iterator[Table]:
+        """All rows from a known place at or before `row` on."""
+
+    def spans(self, columns: Columns, row: int = 0) -> Iterator[Span]:
+        """The same rows in stretches, counted but not read."""
+
+
+def open_recording(
+    path: Path, channel_map: ChannelMap, rate: float | None = None, piece_bytes: int = PIECE_BYTES
+) -> Recording:
+    """Open the recording at `path`; its columns become channels as the `channels:` section says.
+
+    `rate` in frames per second is needed only by a recording without times (30 when not given); with times
+    it is measured. `piece_bytes` changes what one block holds, never what is read.
+
+    Raises SourceError, with file, row and column where there are such, when there is no recording to read.
+    """
+    magic = _first_bytes(path)
+    if magic == _PARQUET_MAGIC:
+        from gridtop.parquet import ParquetFile
+
+        file: TableFile = ParquetFile(path)
+    else:
+        if path.suffix == ".parquet":
+            raise SourceError(f"{clean(path.name)}: this is not a Parquet file")
+        from gridtop.csv_text import CsvFile
+
+        file = CsvFile(path, piece_bytes)
+    return Recording(path, file, channel_map, rate)
+
+
+class Recording:
+    """An opened recording.
+
+    `channels` is fixed; `identity` names the data wherever the file lies; `extent` is known from the start
+    for files up to 64 MiB and otherwise once the end has been reached. Use from several threads is safe as
+    long as each iterates over its own `blocks()`.
+    """
+
+    channels: ChannelSet
+    identity: str
+    extent: Extent | None
+
+    def __init__(self, path: Path, file: TableFile, channel_map: ChannelMap, rate: float | None) -> None:
+        self._file = file
+        self._shown = clean(path.name)
+        self.identity = _identity(path)
+        self.extent = None
+        try:
+            self._columns = channel_map.resolve(file.names)
+        except ValueError as error:
+            raise SourceError(f"{self._shown}: {error}") from None
+        head = self._head()
+        times = self._times(head.time)
+        self._rate = rate or DEFAULT_RATE
+        if times is None:
+            self.channels = ChannelSet(self._columns.channels, self._rate, "row")
+        else:
+            self.channels = ChannelSet(self._columns.channels, rate or _frames_per_second(times), "utc")
+        blocks = list(self._blocks(iter([head])))  # raises what is wrong with the first rows
+        self._known = {0: blocks[0].time[0]}
+        """Times of rows that have been passed: the sparse index for `row_at`."""
+        if path.stat().st_size <= _SURVEYED_BYTES:
+            self._survey(size=_SURVEYED_BYTES)
+
+    def blocks(self, start: int = 0) -> Generator[Block, None, None]:
+        """The frames from row `start` on, to the end.
+
+        Raises SourceError behind the last good frame when the file goes wrong there.
+        """
+        if start > max(self._known):
+            self._survey(row=start)
+        block = None
+        for block in self._blocks(self._file.tables(self._columns, start)):
+            self._known[block.row] = block.time[0]
+            if block.row + len(block) > start:
+                yield block.slice(max(0, start - block.row), len(block))
+        if block is not None and self.extent is None:
+            self.extent = Extent(block.row + len(block), self._known[0], block.time[-1])
+
+    def row_at(self, time: np.datetime64) -> int:
+        """The first row at or after `time`; the last row when `time` is beyond the end.
+
+        It reads on in a large file as far as needed when that place has not been passed yet.
+        """
+        self._survey(time=time)
+        before = max((row for row, known in tuple(self._known.items()) if known <= time), default=0)
+        last = 0
+        for block in self.blocks(before):
+            if time <= block.time[-1]:
+                return block.row + int(np.searchsorted(block.time, time))
+            last = block.row + len(block) - 1
+        return last
+
+    def _survey(
+        self, *, row: int | None = None, time: np.datetime64 | None = None, size: int | None = None
+    ) -> None:
+        """Go through what is not known yet, counting only, as far as a row, a time or `size` bytes."""
+        if self.extent is not None:
+            return
+        passed = 0
+        for span in self._file.spans(self._columns, max(self._known)):
+            if not span.frames:
+                continue
+            times = self._times(span.edges)
+            first, last = self._row_times([span.row, span.row + span.frames - 1]) if times is None else times
+            self._known[span.row] = first
+            passed += span.size
+            reached = (row is not None and span.row + span.frames > row) or (
+                time is not None and last >= time
+            )
+            if reached or (size is not None and passed > size):
+                return
+        self.extent = Extent(span.row + span.frames, self._known[0], last)
+
+    def _head(self) -> Table:
+        """The first rows, after which the unit of time is known and every channel is seen to hold numbers."""
+        head = self._file.head(self._columns, _HEAD_BYTES)
+        if head is None:
+            raise SourceError(f"{self._shown}: there is a header but no row of values")
+        columns = self._columns
+        if columns.time is not None and columns.time.unit is None and head.time is not None:
+            self._columns = replace(columns, time=replace(columns.time, unit=guess_unit(str(head.time[0]))))
+        if text := [i for i in head.nonsense if np.isnan(head.values[:, i]).all()]:
+            positions = [columns.positions[i] for i in text]
+            shown = ", ".join(
+                f"{columns.names[position]!r} (column {position + 1})" for position in positions
+            )
+            subject, them = (
+                (f"column {shown} holds", "it") if len(text) == 1 else (f"columns {shown} hold", "each")
+            )
+            raise SourceError(
+                f"{self._shown}: {subject} text such as {head.nonsense[text[0]]!r}; "
+                f"map {them} under channels: as {{quantity: label}} or {{ignore: true}}"
+            )
+        return head
+
+    def _blocks(self, tables: Iterator[Table]) -> Iterator[Block]:
+        before: np.datetime64 | None = None
+        for table in tables:
+            times = self._times(table.time)
+            good, problem = len(table), None
+            if times is None:
+                times = self._row_times(np.arange(table.row, table.row + good))
+            else:
+                before = times[0] - 1 if before is None else before
+                wrong = ~(np.diff(times, prepend=before) > np.timedelta64(0))  # NaT is wrong, too
+                if wrong.any():
+                    good = int(np.argmax(wrong))
+                    problem = self._time_problem(
+                        table, good, times[good - 1] if good else before, times[good]
+                    )
+                before = times[-1]
+            values, quality = self._values(table)
+            block = Block(self.channels, times, values, quality, _texts(table), table.row)
+            if good:
+                yield block if problem is None else block.slice(0, good)
+            if problem is not None:
+                raise problem
+
+    def _values(self, table: Table) -> tuple[Floats, Flags | None]:
+        """(n, c) values in the units of the channels, NaN where there is none, and (n, c) why not."""
+        # A zero loses its sign: whether `-0` keeps it depends on how its neighbours are written.
+        values = table.values + 0.0
+        changed = np.flatnonzero((self._columns.scales != 1) | (self._columns.offsets != 0))
+        if changed.size:
+            values[:, changed] *= self._columns.scales[changed]
+            values[:, changed] += self._columns.offsets[changed]
+        if np.isfinite(values).all():
+            return values, None
+        quality = np.where(np.isnan(values), np.uint16(Quality.MISSING), np.uint16(0))
+        if table.unreadable is not None:
+            quality[table.unreadable] = Quality.UNREADABLE
+        infinite = np.isinf(values)
+        quality[infinite] = Quality.INFINITE
+        values[infinite] = np.nan
+        return values, quality
+
+    def _times(self, cells: TimeCells | None) -> Times | None:
+        if cells is None or self._columns.time is None:
+            return None
+        unit = self._columns.time.unit or "iso"
+        if not isinstance(cells, np.ndarray):
+            return times_from_text(cells, unit)
+        return times_from_numbers(cells, unit) if np.issubdtype(cells.dtype, np.number) else cells
+
+    def _row_times(self, rows: npt.ArrayLike) -> Times:
+        """What stands for the times of rows that carry none."""
+        return seconds_to_time(np.asarray(rows) / self._rate)
+
+    def _time_problem(
+        self, table: Table, index: int, before: np.datetime64, time: np.datetime64
+    ) -> SourceError:
+        assert table.time is not None
+        assert self._columns.time is not None
+        position = self._columns.time.position
+        column = f"column {self._columns.names[position]!r} (column {position + 1})"
+        way_out = "or map the column under channels: as {ignore: true} to replay by row number"
+        if np.isnat(time):
+            told = clean(str(table.time[index]))
+            wrong = (
+                f"{told!r} is not a time; write ISO 8601 or a number since 1970 (s, ms, us, ns), {way_out}"
+            )
+        else:
+            earlier = f"{_readable(before)} in row {table.row + index}"
+            wrong = "time repeats" if time == before else "time runs backwards"
+            wrong += f": {_readable(time)} comes after {earlier}; put the rows right, {way_out}"
+        return SourceError(f"{self._shown}: {table.where(index)}, {column}: {wrong}")
+
+
+def _readable(time: np.datetime64) -> str:
+    return str(time).rstrip("0").rstrip(".")
+
+
+def _texts(table: Table) -> dict[str, Labels]:
+    return {name: np.array(texts, dtype=np.str_) for name, texts in table.labels.items()}
+
+
+def _frames_per_second(times: Times) -> float | None:
+    """The rate from (n,) times, None for less than two frames.
+
+    The mean of the steps near their median: stamps cut to milliseconds make steps of 33 and 34, and the
+    median alone would say 30.3 instead of 30. Gaps do not count.
+    """
+    steps = np.diff(times).astype("timedelta64[ns]").astype(np.float64) / 1e9
+    steps = steps[steps > 0]
+    if not steps.size:
+        return None
+    median = float(np.median(steps))
+    near = steps[np.abs(steps - median) <= median / 2]
+    return float(f"{1 / near.mean():.4g}")
+
+
+def _identity(path: Path) -> str:
+    """File name, size and a hash of the first 64 KiB: the same wherever the file lies."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256(file.read(_HASHED_BYTES)).hexdigest()
+    return f"{clean(path.name)}:{path.stat().st_size}:{digest[:16]}"
+
+
+def _first_bytes(path: Path) -> bytes:
+    """The first four bytes of a file; SourceError when there is no such file or it cannot be read."""
+    shown = clean(str(path), longest=1000)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise SourceError(f"{shown} is a folder; name a recording in it")
+        if not stat.S_ISREG(mode):
+            raise SourceError(f"{shown} is not a file")
+        with path.open("rb") as file:
+            return file.read(4)
+    except FileNotFoundError:
+        raise SourceError(f"{shown}: no such file{_near_names(path)}") from None
+    except PermissionError:
+        raise SourceError(f"{shown}: no permission to read it") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise SourceError(f"{shown}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _near_names(path: Path) -> str:
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f" (there is no folder {clean(str(path.parent))})"
+    near = difflib.get_close_matches(path.name, names, n=3)
+    return f"; did you mean {' or '.join(clean(name) for name in near)}?" if near else ""

@@ -1,0 +1,88 @@
+"""What an alarm says to people: which place, which value, which limit, for how long."""
+
+from __future__ import annotations
+
+import math
+
+from gridtop.channels import Channel
+from gridtop.events import Transition
+from gridtop.lanes import Lane
+from gridtop.rules import LEVELS
+from gridtop.text import clean
+from gridtop.timing import SECOND
+
+_SEQUENCES = {"+": "positive-sequence", "-": "negative-sequence", "0": "zero-sequence"}
+_SIDES = {"low": "below", "high": "above", "abs": "beyond"}
+
+
+def message(
+    lane: Lane,
+    transition: Transition,
+    level: int,
+    value: float,
+    worst: float = math.nan,
+    lasted: str = "",
+    gate_closed: bool = False,
+) -> str:
+    """One line for one event: `R3 phase A voltage_pu 0.71 pu below critical limit 0.9 pu`.
+
+    `level` is the one concerned (0 warning, 1 critical); `worst` and `lasted` speak of the alarm so far.
+    """
+    what = subject(lane)
+    limit = f"{LEVELS[level]} limit {_threshold(lane, level)}"
+    at = "" if math.isnan(value) else f" at {amount(value, lane.unit)}"
+    if gate_closed and lane.settings.gate is not None:
+        at = f", {clean(lane.settings.gate.on)} left its gate"
+    past = f"lasted {lasted}, worst {amount(worst, lane.unit)}"
+    match transition:
+        case "raised" | "escalated":
+            side = "at" if value == lane.limit(level) else _SIDES[lane.direction]
+            before = ", was warning" if transition == "escalated" else ""
+            return f"{what} {amount(value, lane.unit)} {side} {limit}{before}"
+        case "eased":
+            return f"{what} eased to warning{at}: no longer {_SIDES[lane.direction]} {limit}"
+        case "latched":
+            return f"{what} back{at}, held until acknowledged: {past}"
+        case "reset":
+            return f"{what} still {LEVELS[level]}{at} when the pass ended: {past}"
+        case "acknowledged":
+            return f"{what} {LEVELS[level]} alarm acknowledged{at}"
+        case _:
+            return f"{what} cleared{at}: {past}"
+
+
+def subject(lane: Lane) -> str:
+    """The quantity and its place: `R3 phase A voltage_pu`, or `zscore of R3 phase A voltage` for a score."""
+    name = clean(_place(lane.subject))
+    return f"{clean(lane.rule)} of {name}" if lane.is_score else name
+
+
+def _place(channel: Channel) -> str:
+    if not channel.terminal or channel.quantity == "other":
+        return channel.name
+    phase = _SEQUENCES.get(channel.phase) or (channel.phase and f"phase {channel.phase}")
+    angle = "angle" if channel.part == "angle" else ""
+    return " ".join(part for part in (channel.terminal, phase, channel.quantity, angle) if part)
+
+
+def amount(value: float, unit: str) -> str:
+    """A number of four significant digits with its unit: `0.7134 pu`, `131000 V`."""
+    digits = f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+    return f"{digits} {clean(unit)}" if unit else digits
+
+
+def span(nanoseconds: int) -> str:
+    """A length of time: `0.5 s`, `2 min 5 s`, `3 h 4 min`."""
+    seconds = nanoseconds / SECOND
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def _threshold(lane: Lane, level: int) -> str:
+    limit = amount(lane.limit(level), lane.unit)
+    return f"±{limit}" if lane.direction == "abs" else limit

@@ -1,0 +1,1 @@
+"""Detectors that ship with gridtop."""

@@ -1,0 +1,190 @@
+"""The whole street, from the bundled recording to events: always the same, byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gridtop.client import InProcessClient, TelemetryRequest
+from gridtop.config import load
+from gridtop.errors import ConfigurationError, SourceError
+from gridtop.events import Event
+from gridtop.monitor import Monitor
+
+CONFIG = Path(__file__).parent.parent / "config.yaml"
+
+
+def monitor(*overrides: str, path: Path = CONFIG, **options: object) -> Monitor:
+    """A monitor of the shipped configuration that ends with its recording."""
+    configuration = load(path, overrides=["source.loop=false", *overrides], environment=os.environ)
+    return Monitor(configuration, **{"stop_at_end": True, **options})  # type: ignore[arg-type]
+
+
+def as_bytes(events: Sequence[Event]) -> bytes:
+    """What must be the same: alarm and data events without their number and the wall clock."""
+    lines = (
+        {key: value for key, value in event.to_dict().items() if key not in ("seq", "wall")}
+        for event in events
+        if event.kind in ("alarm", "data")
+    )
+    return "\n".join(json.dumps(line) for line in lines).encode()
+
+
+async def log_of(block_frames: int | None, speed: str) -> bytes:
+    running = monitor(f"source.speed={speed}", block_frames=block_frames)
+    await running.run()
+    return as_bytes(running.events(0, 10**6))
+
+
+@pytest.fixture(scope="module")
+def reference() -> bytes:
+    return asyncio.run(log_of(None, "max"))
+
+
+def test_the_bundled_recording_tells_a_story(reference: bytes) -> None:
+    events = [json.loads(line) for line in reference.splitlines()]
+    assert {event["transition"] for event in events} >= {"raised", "eased", "cleared"}
+    assert {event["rule"] for event in events} >= {"voltage", "current", "frequency"}
+    assert {event["severity"] for event in events} == {"warning", "critical"}
+    order = [(e["row"], e["rule"], e["channel"], e["direction"]) for e in events]
+    assert order == sorted(order)
+    assert len({event["id"] for event in events}) == len(events)
+
+
+@pytest.mark.parametrize("size", [1, 7, 256, 4096])
+async def test_events_are_the_same_at_any_block_size(size: int, reference: bytes) -> None:
+    assert await log_of(size, "max") == reference
+
+
+async def test_events_are_the_same_at_another_speed(reference: bytes) -> None:
+    assert await log_of(None, "50") == reference
+
+
+async def test_events_are_the_same_with_the_screen(reference: bytes) -> None:
+    from gridtop.tui.app import GridtopApp
+
+    for speed in ("max", "50"):
+        running = monitor(f"source.speed={speed}", stop_at_end=False)
+        app = GridtopApp(InProcessClient(running))
+        async with app.run_test(size=(80, 24)):
+            while running.snapshot().transport.state != "ended":
+                await asyncio.sleep(0.05)
+            assert as_bytes(running.events(0, 10**6)) == reference
+
+
+async def test_a_client_sees_the_recording_pass_by_and_steers_it() -> None:
+    client = InProcessClient(monitor("source.speed=max", stop_at_end=False))
+    hello = await client.hello()
+    assert hello.source == "two-line.csv.gz"
+    assert "R1:voltage_pu.A" in hello.channels.names
+    while (await client.snapshot()).transport.state != "ended":
+        await asyncio.sleep(0.01)
+    snapshot = await client.snapshot()
+    assert snapshot.counts.frames == snapshot.transport.frames == 9000
+    page = await client.events(after=0, limit=10)
+    assert [event.seq for event in page] == list(range(1, 11))
+    assert [event.seq for event in await client.events(after=snapshot.seq - 2)] == [
+        snapshot.seq - 1,
+        snapshot.seq,
+    ]
+    seen = await client.telemetry(TelemetryRequest(("R1-PM1:V", "R1:F"), 60.0, 100))
+    assert 100e3 < seen.latest[0] < 150e3
+    assert seen.latest[1] == pytest.approx(60.0, abs=0.5)
+
+    await client.seek(1000)
+    while (await client.snapshot()).transport.state != "paused":
+        await asyncio.sleep(0.01)
+    while (await client.snapshot()).transport.row != 1001:
+        await asyncio.sleep(0.01)
+    assert (await client.snapshot()).transport.pass_number == 2
+    await client.close()
+
+
+async def test_open_alarms_end_as_reset_when_a_new_pass_begins(tmp_path: Path) -> None:
+    (tmp_path / "low.csv").write_text("R1-PM1:V\n" + "100000\n" * 200)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "source: {type: replay, path: low.csv, rate: 30, speed: max, loop: true}\n"
+        "site: {nominal: {voltage_ll: 230 kV}}\n"
+        'limits: {voltage: {on: "*:voltage_pu", low: {critical: 0.9}}}\n'
+    )
+    running = monitor("source.loop=true", path=config, stop_at_end=False)
+    task = asyncio.create_task(running.run())
+    while len(running.events()) < 4:
+        await asyncio.sleep(0.01)
+    running.stop()
+    await task
+    events = running.events()
+    assert [event.transition for event in events[:4]] == ["raised", "reset", "raised", "reset"]
+    assert [event.pass_number for event in events[:4]] == [1, 1, 2, 2]
+    assert len({event.id for event in events}) == len(events)
+    assert events[0].time is None
+    assert events[0].row == 3
+
+
+async def test_unreadable_cells_are_counted_and_told_once_a_channel(tmp_path: Path) -> None:
+    rows = ["60.0,132000"] * 50
+    rows[10] = "oops,inf"
+    rows[20] = "oops,"
+    (tmp_path / "odd.csv").write_text("R1:F,R1-PM1:V\n" + "\n".join(rows) + "\n")
+    config = tmp_path / "config.yaml"
+    config.write_text("source: {type: replay, path: odd.csv, speed: max}\n")
+    running = monitor(path=config)
+    await running.run()
+    events = running.events()
+    assert [(event.kind, event.channel, event.row) for event in events] == [("data", "R1:F", 10)]
+    counts = running.snapshot().counts
+    assert (counts.unreadable, counts.infinite, counts.missing) == (2, 1, 1)
+
+
+async def test_a_limit_on_what_the_recording_does_not_have_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("R1-PM1:V\n1\n2\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "source: {type: replay, path: few.csv}\n"
+        'limits: {voltage: {on: "*:voltage_pu", low: {critical: 0.9}}}\n'
+    )
+    with pytest.raises(
+        ConfigurationError, match=r"voltage_pu of R1-PM1:V: site\.nominal\.voltage_ll is not given"
+    ):
+        await monitor(path=config).run()
+
+
+async def test_a_source_that_cannot_open_fails_in_words_for_the_run_and_for_clients(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("source: {type: replay, path: nowhere.csv}\n")
+    with pytest.raises(SourceError, match=r"nowhere\.csv"):
+        await monitor(path=config).run()
+    client = InProcessClient(monitor(path=config))
+    with pytest.raises(SourceError, match=r"nowhere\.csv"):
+        await client.hello()
+    assert (await client.snapshot()).transport.state == "failed"
+    await client.close()
+
+
+async def test_a_detector_that_raises_is_an_event_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "bad.py").write_text(
+        "class Bad:\n"
+        "    def __init__(self, config, channels):\n        self.outputs = channels.names\n"
+        "    def score(self, block):\n        raise RuntimeError('boom')\n"
+    )
+    (tmp_path / "low.csv").write_text("R1-PM1:V\n" + "100000\n" * 200)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "source: {type: replay, path: low.csv, speed: max}\nplugins: {dirs: [plugins]}\n"
+        "site: {nominal: {voltage_ll: 230 kV}}\n"
+        'limits: {voltage: {on: "*:voltage_pu", low: {critical: 0.9}}}\n'
+        "detectors: {bad: {type: bad, alarm: {high: {warning: 1}}}}\n"
+    )
+    running = monitor(path=config, block_frames=20)
+    await running.run()
+    events = running.events()
+    assert [event.transition for event in events if event.kind == "alarm"] == ["raised"]
+    assert any("boom" in event.message for event in events if event.kind == "plugin")
+    assert any("bad" in line for line in running.snapshot().problems)

@@ -1,0 +1,193 @@
+"""The sinks that ship with gridtop: a file of JSON lines, and the console."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from gridtop.api import Event, Host
+from gridtop.naming import ChannelMap
+from gridtop.plugins.sinks.console import Console, readable
+from gridtop.plugins.sinks.jsonl import JsonLines
+
+EVENT = Event(
+    id="0123456789abcdef",
+    kind="alarm",
+    transition="raised",
+    severity="critical",
+    rule="voltage",
+    message="0.85 pu is below 0.9 pu",
+    row=12,
+    time=np.datetime64("2026-01-01T00:00:12.5", "ns"),
+    channel="R1:voltage_pu.A",
+    value=0.85,
+    limit=0.9,
+    unit="pu",
+    seq=1,
+    wall=1.0,
+)
+EVENTS = [EVENT, replace(EVENT, transition="cleared", time=None, row=40, message="Δ 5 °, fine")]
+
+
+def host(folder: Path) -> Host:
+    return Host("log", folder / "elsewhere", folder, logging.getLogger("test"), ChannelMap({}))
+
+
+def json_lines(folder: Path, path: str = "events.jsonl") -> JsonLines:
+    return JsonLines(JsonLines.Config(path=Path(path)), host(folder))
+
+
+def console(**settings: str) -> Console:
+    return Console(Console.Config.model_validate(settings), host(Path()))
+
+
+async def test_the_file_holds_one_json_line_for_each_event(tmp_path: Path) -> None:
+    sink = json_lines(tmp_path)
+    await sink.open()
+    await sink.send(EVENTS)
+    # Read before the file is closed: other programs follow it as it grows.
+    lines = (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [event.to_dict() for event in EVENTS]
+    await sink.close()
+
+
+async def test_the_file_is_continued_never_overwritten(tmp_path: Path) -> None:
+    for event in EVENTS:
+        sink = json_lines(tmp_path)
+        await sink.open()
+        await sink.send([event])
+        await sink.close()
+    lines = (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["row"] for line in lines] == [12, 40]
+
+
+async def test_a_line_that_was_cut_off_does_not_swallow_the_next_event(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('{"id":"half')
+    sink = json_lines(tmp_path)
+    await sink.open()
+    await sink.send([EVENT])
+    await sink.close()
+    assert json.loads(file.read_text(encoding="utf-8").splitlines()[1]) == EVENT.to_dict()
+
+
+async def test_a_missing_folder_is_a_clear_error_when_the_sink_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=f"^there is no folder {tmp_path / 'none'}; create it or change path$"):
+        await json_lines(tmp_path, "none/events.jsonl").open()
+
+
+async def test_a_path_that_is_a_folder_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=f"^cannot write {tmp_path}: Is a directory$"):
+        await json_lines(tmp_path, str(tmp_path)).open()
+
+
+async def test_a_named_pipe_can_be_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    sink = json_lines(tmp_path, "pipe")
+    await sink.open()
+    await sink.send([EVENT])
+    await sink.close()
+    reader.join(30)
+    assert json.loads(received[0])["id"] == EVENT.id
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+async def test_closing_is_legal_without_opening_and_twice(tmp_path: Path) -> None:
+    sink = json_lines(tmp_path)
+    await sink.close()
+    await sink.open()
+    await sink.close()
+    await sink.close()
+    unopened = console()
+    await unopened.close()
+    await unopened.close()
+
+
+async def test_sending_to_a_closed_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="is not open"):
+        await json_lines(tmp_path).send(EVENTS)
+
+
+async def test_the_console_writes_json_lines_to_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    sink = console()
+    await sink.open()
+    await sink.send(EVENTS)
+    captured = capfd.readouterr()
+    assert [json.loads(line) for line in captured.out.splitlines()] == [event.to_dict() for event in EVENTS]
+    assert captured.err == ""
+
+
+async def test_the_console_can_write_text_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    await console(stream="stderr", format="text").send(EVENTS)
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [readable(event) for event in EVENTS]
+
+
+def test_an_event_reads_as_one_line() -> None:
+    assert readable(EVENTS[0]) == (
+        "2026-01-01T00:00:12.5Z  critical  raised        voltage R1:voltage_pu.A: 0.85 pu is below 0.9 pu"
+    )
+    assert readable(replace(EVENTS[1], channel="")) == "row 40  critical  cleared       voltage: Δ 5 °, fine"
+
+
+@pytest.mark.parametrize("settings", [{"stream": "stdin"}, {"format": "xml"}, {"colour": True}])
+def test_the_console_refuses_other_settings(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Console.Config.model_validate(settings)
+
+
+SEND = """
+import asyncio, sys
+from tests.test_sinks import EVENTS, console
+try:
+    asyncio.run(console(format={format!r}).send(EVENTS * {times}))
+except BrokenPipeError:
+    sys.stderr.write("told")
+    sys.stderr.flush()
+    import os
+    os._exit(0)
+"""
+
+
+def test_the_host_is_told_when_nobody_reads_any_more() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SEND.format(format="json", times=2000)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b"told"
+    process.stderr.close()
+    assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_lines_are_utf8_whatever_the_encoding_of_the_terminal(form: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SEND.format(format=form, times=1)],
+        capture_output=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        timeout=60,
+    )
+    assert "Δ 5 °" in done.stdout.decode("utf-8")

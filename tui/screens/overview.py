@@ -1,0 +1,94 @@
+"""The overview: four panels above the event log."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+
+from gridtop.client import TelemetryRequest
+from gridtop.tui import keys
+from gridtop.tui.view.layout import layout
+from gridtop.tui.view.log import has_heading
+from gridtop.tui.view.panels import QUANTITIES, graph_width
+from gridtop.tui.widgets.event_list import EventList
+from gridtop.tui.widgets.signal_panel import SignalPanel
+
+from .live import LiveScreen
+
+
+class Overview(LiveScreen):
+    """The first screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *keys.GENERAL,
+        *keys.TRANSPORT,
+        *keys.ALARMS,
+        *keys.PANELS,
+        *keys.JUMPS,
+        *keys.CHOICE,
+        *keys.LOG,
+    ]
+
+    def middle(self) -> ComposeResult:
+        """Panels and log."""
+        with Container(id="panels"):
+            for number in range(len(QUANTITIES)):
+                yield SignalPanel(number)
+        yield EventList(id="log")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Share out the rows anew."""
+        room = layout(event.size.width, event.size.height)
+        panels = self.query_one("#panels")
+        panels.styles.grid_size_columns = room.columns
+        panels.styles.grid_size_rows = len(QUANTITIES) // room.columns
+        panels.styles.height = room.panel * len(QUANTITIES) // room.columns
+        self.query_one(EventList).styles.height = room.log
+        self.call_after_refresh(self.paint)
+
+    def wanted(self) -> TelemetryRequest | None:
+        """Two buckets for each cell of the widest panel."""
+        widest = max((panel.size.width for panel in self.query(SignalPanel)), default=0)
+        return self.model.request(graph_width(widest)) if widest else None
+
+    def paint(self) -> bool:
+        """Bring all widgets up to date."""
+        for panel in self.query(SignalPanel):
+            panel.paint(self.model)
+        self.query_one(EventList).paint(self.model)
+        return super().paint()
+
+    def action_follow(self) -> None:
+        """Follow the newest events."""
+        self.model.log.follow()
+        self.paint()
+
+    def action_scroll_log(self, lines: int) -> None:
+        """Move the window on the log."""
+        self.model.log.scroll(lines, self._page)
+        self.paint()
+
+    def action_scroll_page(self, pages: int) -> None:
+        """Move the window on the log by what is visible."""
+        self.action_scroll_log(pages * max(1, self._page - 1))
+
+    def action_oldest(self) -> None:
+        """Go to the oldest event."""
+        self.action_scroll_log(-len(self.model.log))
+
+    def on_mouse_scroll_up(self) -> None:
+        """Scroll the log with the wheel, where the mouse is on."""
+        self.action_scroll_log(-3)
+
+    def on_mouse_scroll_down(self) -> None:
+        """Scroll the log with the wheel, where the mouse is on."""
+        self.action_scroll_log(3)
+
+    @property
+    def _page(self) -> int:
+        height = self.query_one(EventList).size.height
+        return height - has_heading(height)

@@ -1,0 +1,35 @@
+"""The range of values a graph covers: it moves seldom, so that the picture stays still and readable."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+_LARGEST = sys.float_info.max
+_ROOM = 0.04
+"""Share of the range left free above and below when the axis has to move, so that it need not again soon."""
+_TOO_SMALL = 0.4
+"""The axis closes in when the data fills less than this share of it."""
+
+
+class Axis:
+    """Keeps its range until the data leaves it or uses too little of it."""
+
+    def __init__(self) -> None:
+        self.bottom, self.top = 0.0, 0.0
+
+    def fit(self, lowest: float, highest: float, least: float) -> tuple[float, float]:
+        """(bottom, top) for data from `lowest` to `highest`; never shorter than `least`.
+
+        Data that is shorter than `least` lies in the middle. Without finite data the axis stays.
+        """
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
+            return self.bottom, self.top
+        span = max(highest - lowest, least)
+        outside = lowest < self.bottom or highest > self.top
+        # The least range wanders with the signal; only a change of scale counts, not of a percent.
+        loose = span < _TOO_SMALL * (self.top - self.bottom)
+        if outside or loose:
+            room = _ROOM * span if highest - lowest > least else (least - (highest - lowest)) / 2
+            self.bottom, self.top = max(lowest - room, -_LARGEST), min(highest + room, _LARGEST)
+        return self.bottom, self.top

@@ -1,0 +1,161 @@
+"""The two rows at the top: where the replay stands, and the alarm that matters most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gridtop.client import Counts, Transport
+from gridtop.tui.glyphs import Glyphs
+
+from . import alarms, times
+from .alarms import Alarm
+from .rows import Role, Row, Span, fit, shorten, spread, width_of
+
+_NOTICEABLE = 0.05
+"""The speed reached is shown when it is off by more than this share of what was asked for."""
+_LEAST_SOURCE = 10
+_WORDY = 64
+"""Cells from which on the banner has room for more than the glyph and the message."""
+_WORDS = {
+    "starting": "STARTING",
+    "live": "LIVE",
+    "playing": "REPLAY",
+    "paused": "PAUSED",
+    "ended": "ENDED",
+    "failed": "FAILED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of the status line; the piece with the smallest weight gives way first."""
+
+    row: Row
+    weight: int
+
+
+def state_badge(transport: Transport) -> Span:
+    """The state as a word; what a person must not overlook is in reverse video."""
+    role: Role = "strong"
+    if transport.state in ("paused", "ended"):
+        role = "badge"
+    elif transport.state == "failed":
+        role = "alert"
+    return Span(f" {_WORDS.get(transport.state, '?')} ", role)
+
+
+def speed_words(transport: Transport) -> str:
+    """`x4`, `x4 (x3.9 reached)` in short form when it falls behind, `max (x812)`."""
+    asked, reached = transport.speed, transport.reached
+    if not math.isfinite(asked):
+        return f"max (x{reached:.3g})" if math.isfinite(reached) else "max"
+    words = f"x{asked:g}"
+    if transport.state == "playing" and math.isfinite(reached) and abs(reached - asked) > _NOTICEABLE * asked:
+        words += f" (x{reached:.2g})" if reached < 100 else f" (x{reached:.0f})"
+    return words
+
+
+def position_words(transport: Transport) -> str:
+    """`00:41/05:00`, or `row 812/9000` for a recording without times."""
+    time, first, last = map(times.instant, (transport.time, transport.first, transport.last))
+    if time is None or first is None:
+        return f"row {transport.row}" + (f"/{transport.frames}" if transport.frames else "")
+    played = times.nanoseconds(time) - times.nanoseconds(first)
+    if last is None:
+        return times.elapsed(played, played)
+    length = times.whole_seconds(times.nanoseconds(last) - times.nanoseconds(first))
+    return f"{times.elapsed(played, length)}/{times.elapsed(length, length)}"
+
+
+def count_words(counts: Counts) -> Row:
+    """What was lost or unusable, in words and only when there is some."""
+    bad = counts.unreadable + counts.infinite
+    named = (("missing", counts.missing), ("bad", bad), ("dropped", counts.dropped))
+    return tuple(
+        Span(f"{word} {_short(number)} ", "warning" if word == "dropped" else "dim")
+        for word, number in named
+        if number
+    )
+
+
+def connecting_row(width: int) -> Row:
+    """The status line before the monitor has said anything."""
+    return fit((Span(" gridtop ", "title"), Span(" connecting to the monitor", "dim")), width)
+
+
+def status_row(
+    source: str,
+    transport: Transport,
+    counts: Counts,
+    active: Sequence[Alarm],
+    width: int,
+    glyphs: Glyphs,
+    by_row: bool = False,
+) -> Row:
+    """The status line. When it gets narrow, the less important pieces give way one after another."""
+    time = None if by_row else times.instant(transport.time)
+    pieces = [Piece((Span("gridtop", "title"),), 3), Piece((state_badge(transport),), 9)]
+    named = Piece((Span(shorten(source, _LEAST_SOURCE, glyphs.ellipsis)),), 4)
+    pieces.append(named)
+    if time is not None:
+        pieces.append(Piece((Span(times.date_of(time), "dim"),), 1))
+        pieces.append(Piece((Span(times.time_of_day(time, 1) + "Z", "strong"),), 6))
+    if transport.first is not None or time is None:
+        pieces.append(Piece((Span(position_words(transport)),), 7))
+    if transport.state not in ("live", "failed"):
+        pieces.append(Piece((Span(speed_words(transport)),), 5))
+    if transport.pass_number > 1:
+        pieces.append(Piece((Span(f"pass {transport.pass_number}", "dim"),), 2))
+    if lost := count_words(counts):
+        pieces.append(Piece((*lost[:-1], Span(lost[-1].text.rstrip(), lost[-1].role)), 2))
+    right = (*alarms.counts(active), Span(" "))
+    room = width - width_of(right) - 1
+    while _total(pieces) > room and len(pieces) > 1:
+        pieces.remove(min(pieces, key=lambda piece: piece.weight))
+    if named in pieces:
+        most = width_of(named.row) + room - _total(pieces)
+        pieces[pieces.index(named)] = Piece((Span(shorten(source, most, glyphs.ellipsis)),), 4)
+    left: Row = (Span(" "),)
+    for piece in pieces:
+        left = (*left, *piece.row, Span("  "))
+    return spread(left, right, width)
+
+
+def banner_row(active: Sequence[Alarm], problem: str, notice: str, width: int, glyphs: Glyphs) -> Row:
+    """What matters most just now: a failure, an answer to the person, the first alarm, or calm."""
+    if problem:
+        return fit((Span(" "), Span(" ! ", "alert"), Span(f" {problem}", "critical")), width)
+    if notice:
+        return fit((Span(f" {notice}", "strong"),), width)
+    if not active:
+        return fit((Span(" no alarms", "dim"),), width)
+    alarm = active[0]
+    seen = " acknowledged" if alarm.acknowledged else " latched" if alarm.latched else ""
+    badge: Role = "alert" if alarm.severity == "critical" and not alarm.acknowledged else alarm.role
+    left: Row = (Span(" "), Span(f" {alarm.mark} ", badge), Span(" "))
+    if width >= _WORDY:
+        since = Span(f"{seen} since {alarm.since}  ")
+        left = (Span(" "), Span(f" {alarm.mark} {alarm.severity.upper()} ", badge), since)
+    count = (Span(f" 1/{len(active)} ", "dim"),)
+    room = width - width_of(left) - width_of(count)
+    # The message usually names the place itself, so the channel's name is the first to go.
+    channel = Span(f"{alarm.channel}  ", "strong")
+    if width_of((channel, Span(alarm.message))) <= room:
+        left, room = (*left, channel), room - width_of((channel,))
+    return spread((*left, Span(shorten(alarm.message, room, glyphs.ellipsis))), count, width)
+
+
+def _total(pieces: Sequence[Piece]) -> int:
+    return 1 + sum(width_of(piece.row) + 2 for piece in pieces)
+
+
+def _short(number: int) -> str:
+    return (
+        str(number)
+        if number < 10_000
+        else f"{number / 1000:.0f}k"
+        if number < 1e6
+        else f"{number / 1e6:.1f}M"
+    )

@@ -1,0 +1,1 @@
+"""The widgets: each paints rows of the view model and decides nothing."""

@@ -1,0 +1,116 @@
+"""The large chart: plotext draws it as text, gaps stay gaps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from rich.text import Text
+from textual.widgets import Static
+
+from gridtop.tui.glyphs import Glyphs
+from gridtop.tui.view import numbers, times
+from gridtop.tui.view.axis import Axis
+from gridtop.tui.view.panels import Panel
+
+_TIME_STEPS = 4
+_VALUE_STEPS = 6
+
+
+class ChartPlot(Static):
+    """Nothing of a chart is kept: each is drawn from the panel it is given."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"curve"}
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, markup=False)
+
+    def draw(self, panel: Panel, window: float, end: np.datetime64 | None, glyphs: Glyphs) -> None:
+        """Draw the envelope of a panel whose newest frame is at `end` (None: count back from now)."""
+        width, height = self.size
+        if width < 20 or height < 5:
+            text = Text("too small for a chart")
+        elif not np.isfinite(panel.lowest):
+            text = Text("\n  no data in this window", "dim")
+        else:
+            text = chart(panel, window, end, width, height, glyphs)
+            text.highlight_regex(r"[\u2801-\u28ff*]+", self.get_component_rich_style("curve"))
+        self.update(text, layout=False)
+
+
+def chart(
+    panel: Panel, window: float, end: np.datetime64 | None, width: int, height: int, glyphs: Glyphs
+) -> Text:
+    """The chart as text of `width` x `height` cells."""
+    # plotext takes 25 ms and 5 MB to import, and most people never open a chart.
+    import plotext
+
+    plotext.terminal.limit(False, False)
+    figure = plotext.figure
+    figure.clear.all()
+    figure.plot_size(width, height)
+    figure.theme("colorless")
+    marker = "*" if glyphs.only_ascii else "braille"
+    for seconds, values in strokes(panel, window):
+        figure.draw(figure.signal(seconds, values, marker=marker).lines(True))
+    _rule(figure, panel, window, end)
+    text = Text.from_ansi(figure.build().string(), no_wrap=True)
+    if glyphs.only_ascii:
+        plain = text.plain.translate(_ASCII_FRAME)
+        text = Text(plain.encode("ascii", "replace").decode(), no_wrap=True)
+    return text
+
+
+def strokes(panel: Panel, window: float) -> list[tuple[list[float], list[float]]]:
+    """The envelope as lines of (seconds before now, value), one for each stretch without gaps.
+
+    Every bucket gives its lowest and its highest value, so no spike is lost.
+    """
+    count = len(panel.minimum)
+    found: list[tuple[list[float], list[float]]] = []
+    before = math.nan
+    for bucket, (low, high) in enumerate(zip(panel.minimum.tolist(), panel.maximum.tolist(), strict=True)):
+        if not (math.isfinite(low) and math.isfinite(high)):
+            before = math.nan
+            continue
+        if math.isnan(before):
+            found.append(([], []))
+        # The nearer end first, so that the line goes on from where it was.
+        pair = (high, low) if abs(before - high) < abs(before - low) else (low, high)
+        found[-1][0].extend([(bucket + 0.5) / count * window - window] * 2)
+        found[-1][1].extend(pair)
+        before = pair[1]
+    return found
+
+
+def _rule(figure: Any, panel: Panel, window: float, end: np.datetime64 | None) -> None:
+    """Ticks: times of the day or seconds before now, and values with their unit."""
+    step = round(window / _TIME_STEPS * 1e9)
+    offset = 0 if end is None else times.nanoseconds(end) % step
+    before = [offset + step * n for n in range(_TIME_STEPS, -1, -1) if offset + step * n <= window * 1e9]
+    if end is None:
+        labels = [f"-{span / 1e9:g} s" if span else "now" for span in before]
+    else:
+        decimals = 1 if step % 1_000_000_000 else 0
+        labels = [times.time_of_day(end - np.timedelta64(span, "ns"), decimals) for span in before]
+    figure.ruler("x").lim(-window, 0).ticks([-span / 1e9 for span in before], labels)
+    bottom, top = Axis().fit(panel.lowest, panel.highest, panel.least_span)
+    values = round_values(bottom, top)
+    digits = panel.quantity.digits + 1
+    figure.ruler("y").lim(bottom, top).ticks(
+        values, [numbers.with_unit(v, panel.unit, digits) for v in values]
+    )
+
+
+def round_values(bottom: float, top: float) -> list[float]:
+    """About five values between two others, at steps of 1, 2 or 5 times a power of ten."""
+    rough = top / _VALUE_STEPS - bottom / _VALUE_STEPS
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
+    first, last = math.ceil(bottom / step), math.floor(top / step)
+    return [n * step for n in range(first, last + 1)]
+
+
+_ASCII_FRAME = str.maketrans("─│┌┐└┘├┤┬┴┼", "-|+++++++++")
