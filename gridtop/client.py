@@ -20,6 +20,9 @@ from gridtop.events import Event, Severity
 if TYPE_CHECKING:
     from gridtop.monitor import Monitor
 
+SLOWEST, FASTEST = 0.1, 1000.0
+"""Bounds of a finite speed of a replay, in times real time."""
+
 State = Literal["starting", "live", "playing", "paused", "ended", "failed"]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gridtop import documents
+from gridtop.client import FASTEST, SLOWEST
 from gridtop.documents import Document
 from gridtop.errors import PluginError
 from gridtop.naming import ChannelMap, ChannelMeaning
@@ -25,9 +26,6 @@ from gridtop.validation import Findings, describe
 
 if TYPE_CHECKING:
     from gridtop.registry import Registry
-
-SLOWEST, FASTEST = 0.1, 1000.0
-"""Speeds a replay can be held to, in times real time; beyond is `max`, as fast as possible."""
 
 _NAME = re.compile(r"[^\W\d][\w-]{0,63}")
 
@@ -149,6 +147,8 @@ class Configuration:
     sinks: Mapping[str, PluginInstance]
     alarms: AlarmDefaults
     plugins: PluginSettings
+    plugin_problems: tuple[str, ...]
+    """One line for each plugin that was found but cannot be loaded."""
     document: Document = field(repr=False, compare=False)
     """What was read, with the text of environment variables in place: not to be shown."""
 
@@ -281,6 +281,7 @@ class _Assembly:
             sinks={name: plugin.instance(name) for name, plugin in sinks.items() if plugin},
             alarms=alarms,
             plugins=plugins,
+            plugin_problems=tuple(problem.text for problem in self._registry.problems),
             document=self._document,
         )
 

@@ -19,20 +19,23 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from gridtop.blocks import Floats
 from gridtop.errors import SourceError
 from gridtop.naming import Columns
 from gridtop.tables import MISSING, Span, Table, number, table_of
 from gridtop.text import clean
 from gridtop.timestamps import times_from_text
 
-PIECE_BYTES = 1 << 20
 _LONGEST_ROW_BYTES = 16 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF_8_MARK = b"\xef\xbb\xbf"
 _FOREIGN = {b"PK\x03\x04": "a ZIP or Excel file", b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text"}
 _BLANKS = " \t\r\n"
+_BLANK_CODES = np.frombuffer(_BLANKS.encode(), dtype=np.uint8)
+_HEADER_BYTES = 1 << 16
 _NUMERIC = "fiub"
 """Kinds of numpy arrays that are numbers; what pandas could not read as such is text."""
 # The default of pandas 3.1 reads every decimal exactly and deprecates being asked for it; older ones must be.
@@ -65,7 +68,7 @@ class CsvFile:
     and from every method, when the file is damaged or is not a table.
     """
 
-    def __init__(self, path: Path, piece_bytes: int = PIECE_BYTES) -> None:
+    def __init__(self, path: Path, piece_bytes: int) -> None:
         self._path = path
         self._shown = clean(path.name)
         self._piece_bytes = piece_bytes
@@ -173,7 +176,7 @@ class CsvFile:
         text = b""
         with self._opened(_Mark(0, 0, 1)) as stream:
             while len(text) <= _LONGEST_ROW_BYTES:
-                more = stream.read(PIECE_BYTES)
+                more = stream.read(_HEADER_BYTES)
                 text += more
                 self._refuse_foreign(text)
                 if header := self._header_in(text, more=bool(more)):
@@ -208,28 +211,29 @@ class CsvFile:
 
     def _read(self, mark: _Mark, text: bytes, columns: Columns) -> Iterator[Table]:
         """The rows of a piece as one table or none, and behind them the error that ends them."""
-        frame = self._frame(text, columns)
-        if frame is None:
+        read = self._read_plain(text, columns)
+        if read is None:
             yield from self._read_cells(mark, text, columns)
             return
-        numeric = frame[list(columns.positions)]
-        if all(kind.kind in _NUMERIC for kind in numeric.dtypes):
-            cells = numeric.to_numpy(np.float64)
+        frame, texts = read
+        values: Floats | list[Any]
+        if all(kind.kind in _NUMERIC for kind in frame.dtypes):
+            values = frame.to_numpy(np.float64)
         else:
-            cells = [
-                column.to_numpy() if column.dtype.kind in _NUMERIC else column.tolist()
-                for _, column in numeric.items()
+            values = [
+                cells.to_numpy() if cells.dtype.kind in _NUMERIC else cells.tolist()
+                for _, cells in frame.items()
             ]
         yield table_of(
             mark.row,
-            cells,
-            frame[columns.time.position].tolist() if columns.time else None,
-            {name: frame[position].tolist() for name, position in columns.labels.items()},
+            values,
+            texts[columns.time.position] if columns.time else None,
+            {name: texts[position] for name, position in columns.labels.items()},
             np.arange(mark.line, mark.line + len(frame)),
         )
 
-    def _frame(self, text: bytes, columns: Columns) -> pd.DataFrame | None:
-        """The used columns of a plain piece; None when it is not plain."""
+    def _read_plain(self, text: bytes, columns: Columns) -> tuple[pd.DataFrame, dict[int, list[str]]] | None:
+        """The numeric columns of a piece and its columns of text; None when the piece is not plain."""
         rows = _lines_in(text)
         last = len(self.names) - 1
         delimiter = self._delimiter.encode()
@@ -238,34 +242,42 @@ class CsvFile:
         if b"\r" in text and text.count(b"\r") != text.count(b"\r\n"):
             return None
         as_text = {*columns.labels.values()} | ({columns.time.position} if columns.time else set())
-        settings: dict[str, Any] = {
-            "sep": self._delimiter,
-            "header": None,
-            "names": range(last + 1),
-            "usecols": sorted({*columns.positions, *as_text, last}),
-            "quoting": csv.QUOTE_NONE,
-            "encoding_errors": "replace",
-            "low_memory": False,
-            "engine": "c",
-        } | _EXACT
-        frame: pd.DataFrame
+        numeric = list(columns.positions)
         try:
-            # Without a look-out for missing values the parser is a third faster.
-            frame = pd.read_csv(BytesIO(text), na_filter=False, **settings)
+            frame = self._parse(text, {*numeric, *as_text, last}, na_filter=False)
+            textual = {position for position, kind in frame.dtypes.items() if kind.kind not in _NUMERIC}
             # The number of cells is right, so a row too long goes with one too short, whose last is blank.
-            blank_end = frame[last].dtype.kind not in _NUMERIC and (frame[last] == "").any()
-            if len(frame) != rows or (bool(blank_end) and not _is_regular(text, delimiter, last)):
+            blank_end = last in textual and bool((frame[last] == "").any())
+            if len(frame) != rows or (blank_end and not _is_regular(text, delimiter, last)):
                 return None
-            texts = {position: frame[position] for position in as_text}
-            if any(kind.kind not in _NUMERIC for kind in frame[list(columns.positions)].dtypes):
-                frame = pd.read_csv(BytesIO(text), keep_default_na=False, na_values=MISSING, **settings)
-            for position, cells in texts.items():
-                if cells.dtype.kind in _NUMERIC:
-                    settings["usecols"] = [position]
-                    cells = pd.read_csv(BytesIO(text), na_filter=False, dtype=object, **settings)[position]
-                frame[position] = cells
+            texts = {}
+            for position in as_text:
+                cells = frame[position].tolist()
+                if not isinstance(cells[0], str):  # numbers in this piece: read them as they are written
+                    cells = self._parse(text, {position}, na_filter=False, dtype=object)[position].tolist()
+                texts[position] = cells
+            if not textual.isdisjoint(numeric):
+                # Looking for missing values costs a third of the speed: only where there is something amiss.
+                frame = self._parse(text, {*numeric}, keep_default_na=False, na_values=MISSING)
+            return frame[numeric], texts
         except ValueError:
             return None
+
+    def _parse(self, text: bytes, positions: set[int], **settings: Any) -> pd.DataFrame:
+        """Some columns of a piece, called by their position."""
+        frame: pd.DataFrame = pd.read_csv(
+            BytesIO(text),
+            sep=self._delimiter,
+            header=None,
+            names=range(len(self.names)),
+            usecols=sorted(positions),
+            quoting=csv.QUOTE_NONE,
+            encoding_errors="replace",
+            low_memory=False,
+            engine="c",
+            **_EXACT,
+            **settings,
+        )
         return frame
 
     def _read_cells(self, mark: _Mark, text: bytes, columns: Columns) -> Iterator[Table]:
@@ -299,8 +311,11 @@ class CsvFile:
         if b'"' in text:
             rows = [cells for _, _, cells in self._rows(text, 1)]
             return (len(rows), rows[0], rows[-1]) if rows else (0, [], [])
-        count = _lines_in(text)
-        if _may_have_blank_lines(text):
+        begins = _line_begins(text)
+        count = len(begins)
+        if np.isin(
+            np.frombuffer(text, dtype=np.uint8)[begins], _BLANK_CODES
+        ).any():  # there may be blank lines
             blanks = b" \r" if self._delimiter == "\t" else b" \t\r"
             lines = [line for line in text.split(b"\n") if line.strip(blanks)]
             count, text = len(lines), b"\n".join(lines)
@@ -319,11 +334,9 @@ def _lines_in(text: bytes) -> int:
     return _count(text, b"\n") + (not text.endswith(b"\n"))
 
 
-def _may_have_blank_lines(text: bytes) -> bool:
-    """Whether a line begins with a character that a blank line can begin with."""
+def _line_begins(text: bytes) -> npt.NDArray[np.int64]:
     characters = np.frombuffer(text, dtype=np.uint8)
-    begins = np.append(0, np.flatnonzero(characters[:-1] == ord("\n")) + 1)
-    return bool(np.isin(characters[begins], np.frombuffer(_BLANKS.encode(), dtype=np.uint8)).any())
+    return np.append(0, np.flatnonzero(characters[:-1] == ord("\n")) + 1)
 
 
 def _decoded_lines(text: bytes, more: bool) -> Iterator[str]:

@@ -65,7 +65,7 @@ class DataQuality:
             transition="noticed",
             severity="warning",
             rule=RULE,
-            message=f"{clean(channel.name)}: a value is not a number; it counts as missing, later ones are only counted",
+            message=f"{clean(channel.name)}: a value is not a number and counts as missing (told once a channel)",
             row=row,
             time=block.time[frame] if self._channels.clock == "utc" else None,
             channel=channel.name,

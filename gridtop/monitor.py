@@ -20,7 +20,7 @@ from gridtop.config import Configuration, PluginInstance
 from gridtop.contracts import Host, Sink, Source
 from gridtop.delivery import Delivery
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
-from gridtop.events import SEVERITIES, Event, Severity
+from gridtop.events import SEVERITIES, Event, Severity, event_id
 from gridtop.history import History
 from gridtop.pipeline import Pipeline
 from gridtop.replay import Portion, Replay
@@ -115,6 +115,7 @@ class Monitor:
         }
         self._delivery = Delivery({**sinks, **self._extra_sinks}, on_broken_pipe=self.stop)
         await self._delivery.open()
+        await self._publish(self._plugin_problem(text) for text in configuration.plugin_problems)
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name="flow")
@@ -169,6 +170,18 @@ class Monitor:
         if self._source is not None:
             await self._source.close()
 
+    def _plugin_problem(self, text: str) -> Event:
+        """A plugin that cannot be loaded: it is not used, or the configuration would have been refused."""
+        return Event(
+            id=event_id("", 0, "plugins", text, "noticed", 0),
+            kind="plugin",
+            transition="noticed",
+            severity="warning",
+            rule="plugins",
+            message=text,
+            row=0,
+        )
+
     def _host(self, instance: str) -> Host:
         log = logging.getLogger(f"gridtop.{instance}")
         return Host(instance, self._configuration.directory, Path.cwd(), log, self._configuration.channels)
@@ -211,7 +224,7 @@ class Monitor:
             return Snapshot(Transport(state, problem=str(self._failure or "")))
         self._take_counts()
         counts = replace(self._counts, events=self._seq, dropped=self._delivery.dropped)
-        problems = (*self._pipeline.problems, *self._delivery.problems)
+        problems = (*self._configuration.plugin_problems, *self._pipeline.problems, *self._delivery.problems)
         return Snapshot(self._replay.transport(), self._pipeline.active, counts, self._seq, problems)
 
     def events(self, after: int = 0, limit: int = 500) -> tuple[Event, ...]:

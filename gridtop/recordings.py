@@ -24,8 +24,8 @@ from gridtop.timestamps import guess_unit, times_from_numbers, times_from_text
 
 DEFAULT_RATE = 30.0
 """Frames per second of a recording that carries no time, unless told otherwise."""
-PIECE_BYTES = 1 << 21
-"""Text parsed at once: a thousand rows of 129 columns."""
+PIECE_BYTES = 4 << 20
+"""Text parsed at once, 3,700 rows of 129 columns; less costs speed, as pandas takes milliseconds a call."""
 _HEAD_BYTES = 1 << 20
 """Text that shows, when a recording is opened, which columns are numeric and how fast frames follow."""
 _SURVEYED_BYTES = 64 << 20

@@ -17,12 +17,9 @@ import numpy as np
 
 from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
-from gridtop.client import State, Transport
+from gridtop.client import FASTEST, SLOWEST, State, Transport
 from gridtop.contracts import Seekable, Source
 from gridtop.errors import GridtopError
-
-SLOWEST, FASTEST = 0.1, 1000.0
-"""Bounds of a finite speed, in times real time."""
 
 CADENCE = 0.1
 """Seconds between blocks: a block of a live or paced stream holds what became due meanwhile."""

@@ -100,6 +100,8 @@ class Webhook:
 class FewPlugins:
     """A registry with some plugins to name in the files of this test."""
 
+    problems = ()
+
     offers: ClassVar[dict[str, dict[str, type]]] = {
         "source": {"simulate": Simulate, "replay": Replay},
         "detector": {"zscore": ZScore, "iforest": ZScore, "fragile": Fragile},

@@ -167,6 +167,20 @@ async def test_a_source_that_cannot_open_fails_in_words_for_the_run_and_for_clie
     await client.close()
 
 
+async def test_a_broken_plugin_that_nobody_uses_is_an_event_and_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "few.csv").write_text("R1:F\n60\n60\n")
+    config = tmp_path / "config.yaml"
+    config.write_text("source: {type: replay, path: few.csv, speed: max}\nplugins: {dirs: [plugins]}\n")
+    running = monitor(path=config)
+    await running.run()
+    (event,) = running.events()
+    assert event.kind == "plugin"
+    assert "nothing_of_this_name" in event.message
+    assert running.snapshot().problems == (event.message,)
+
+
 async def test_a_detector_that_raises_is_an_event_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "bad.py").write_text(

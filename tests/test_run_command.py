@@ -91,7 +91,7 @@ def test_source_replaces_the_configured_one_and_is_relative_to_the_working_direc
         (["run", "-c", "nowhere.yaml"], Exit.CONFIGURATION, "nowhere.yaml"),
         (["run", "--speed", "0"], Exit.CONFIGURATION, "speed"),
         (["run", "--set", "limits.voltage.lo=3"], Exit.CONFIGURATION, "did you mean"),
-        (["run", "-p", "nowhere.py"], Exit.CONFIGURATION, "nowhere.py"),
+        (["run", "-p", "nowhere.py"], Exit.USAGE, "nowhere.py"),
     ],
 )
 def test_mistakes_end_in_one_clear_message_and_their_code(
@@ -126,7 +126,8 @@ def test_signals_flush_and_end(which: signal.Signals, code: Exit, site: Path) ->
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly(site: Path) -> None:
-    command = f"{sys.executable} -m gridtop run --speed max --set source.loop=true -q | head -1; echo ${{PIPESTATUS[0]}}"
+    run = f"{sys.executable} -m gridtop run --speed max --set source.loop=true -q"
+    command = f"{run} | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=site,

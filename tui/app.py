@@ -131,7 +131,7 @@ class GridtopApp(App[None]):
 
     def _paint(self) -> bool:
         screen = self._live_screen
-        if screen is None or not screen.is_mounted:
+        if screen is None:
             return False
         with self.batch_update():
             return screen.paint()
@@ -141,7 +141,7 @@ class GridtopApp(App[None]):
         """The screen to paint: the top one, or the one behind a dialogue; none behind the help."""
         for screen in reversed(self.screen_stack):
             if isinstance(screen, LiveScreen):
-                return screen
+                return screen if screen.ready else None
             if not screen.is_modal:
                 return None
         return None

@@ -41,7 +41,7 @@ _SHARED = (
         "--plugin",
         "plugins",
         multiple=True,
-        type=click.Path(path_type=Path),
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="Load a plugin from this file; may be repeated.",
     ),
     click.option("--no-plugins", is_flag=True, help="Built-in plugins only."),

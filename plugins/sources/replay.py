@@ -17,7 +17,7 @@ from gridtop.api import Block, ChannelSet, Extent, Host, Settings, SourceError
 if TYPE_CHECKING:
     from gridtop.recordings import Recording
 
-_AHEAD = 4
+_AHEAD = 3
 """Chunks read ahead of the consumer."""
 
 

@@ -44,8 +44,7 @@ def test_half_a_cell_of_gap_is_marked_too() -> None:
 
 
 def test_a_window_that_is_not_full_yet_is_no_gap() -> None:
-    assert braille(*envelope(math.nan, math.nan, 1, 1), 1, 0, 2) == [" ⠒"] or True
-    assert "." not in braille(*envelope(math.nan, math.nan, 1, 1), 2, 0, 2)[-1]
+    assert braille(*envelope(math.nan, math.nan, 1, 1), 1, 0, 2) == [" ⠒"]
 
 
 def test_nothing_at_all_is_one_long_gap() -> None:
@@ -89,7 +88,7 @@ def test_a_constant_lies_in_the_middle() -> None:
     bottom, top = Axis().fit(60.0, 60.0, 0.05)
     assert (bottom + top) / 2 == pytest.approx(60.0)
     assert top - bottom == pytest.approx(0.05)
-    assert braille(*envelope(*[60.0] * 4), 3, bottom, top) == ["  ", "⠒⠒", "  "] or True
+    assert braille(*envelope(*[60.0] * 4), 3, bottom, top) == ["  ", "⠒⠒", "  "]
 
 
 def test_noise_shorter_than_the_least_span_does_not_fill_the_height() -> None:

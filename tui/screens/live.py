@@ -32,6 +32,11 @@ class LiveScreen(Screen[None]):
         """The widgets between banner and keys."""
         raise NotImplementedError
 
+    @property
+    def ready(self) -> bool:
+        """Whether its widgets exist: they come a moment after the screen."""
+        return bool(self.query(KeyBar))
+
     def wanted(self) -> TelemetryRequest | None:
         """The telemetry this screen shows, at its own resolution; None while it has no size."""
         raise NotImplementedError

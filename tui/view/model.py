@@ -73,8 +73,9 @@ class Model:
 
     def take(self, events: Sequence[Event]) -> None:
         """Put events into the log."""
-        self.log.add(line_of(event, self.glyphs) for event in events)
-        self.seq = max((event.seq for event in events), default=self.seq)
+        fresh = [event for event in events if event.seq > self.seq]
+        self.log.add(line_of(event, self.glyphs) for event in fresh)
+        self.seq = max((event.seq for event in fresh), default=self.seq)
 
     def fail(self, reason: str) -> None:
         """The monitor said that it cannot work: that stays."""
@@ -130,7 +131,7 @@ class Model:
         # NaN is not equal to itself, so the speed reached goes in as text.
         place = (_place(s), s.seq, f"{s.transport.reached:.2g}", s.counts) if s else None
         alarm_keys = [(a.id, a.severity, a.acknowledged, a.latched, a.message) for a in self.alarms]
-        return place, tuple(alarm_keys), s.problems if s else (), self.problem, self.stale
+        return place, tuple(alarm_keys), s.problems if s else (), self.seq, self.problem, self.stale
 
     @property
     def paused(self) -> bool:

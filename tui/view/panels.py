@@ -186,8 +186,8 @@ def single_row(panel: Panel, width: int, glyphs: Glyphs) -> Row:
     """A panel's numbers in one line, not padded; the extremes only when there is room."""
     value = _value(panel)
     label = fit(_label(panel, glyphs), 20 if width >= 40 else 14)
-    row: Row = (*label, Span(column(value.text.rjust(10), 10, glyphs.ellipsis), value.role), Span(" "))
-    row = (*row, *fit(_mark(panel, glyphs), GUTTER - 1))
+    row: Row = (*label, Span(column(value.text.rjust(10), 10, glyphs.ellipsis), value.role))
+    row = (*row, *fit(_mark(panel, glyphs), GUTTER))
     if width >= _WITH_EXTREMES:
         low, high = (_extreme_text(*side, panel) for side in (("lo", panel.lowest), ("hi", panel.highest)))
         row = (*row, Span(f"{low:<10}{high:<11}", "dim"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from rich.text import Text
@@ -16,6 +17,8 @@ from gridtop.tui.view.panels import Panel
 
 _TIME_STEPS = 4
 _VALUE_STEPS = 6
+_ABSURD = 1e300
+"""Steps beyond which powers of ten overflow."""
 
 
 class ChartPlot(Static):
@@ -53,9 +56,15 @@ def chart(
     figure.plot_size(width, height)
     figure.theme("colorless")
     marker = "*" if glyphs.only_ascii else "braille"
+    bottom, top = Axis().fit(panel.lowest, panel.highest, panel.least_span)
+    height_of = partial(_share, bottom=bottom, top=top)
     for seconds, values in strokes(panel, window):
-        figure.draw(figure.signal(seconds, values, marker=marker).lines(True))
-    _rule(figure, panel, window, end)
+        figure.draw(figure.signal(seconds, [height_of(v) for v in values], marker=marker).lines(True))
+    positions, labels = time_ticks(window, end)
+    figure.ruler("x").lim(-window, 0).ticks(positions, labels)
+    values = round_values(bottom, top)
+    words = [numbers.with_unit(value, panel.unit, panel.quantity.digits + 1) for value in values]
+    figure.ruler("y").lim(0, 1).ticks([height_of(value) for value in values], words)
     text = Text.from_ansi(figure.build().string(), no_wrap=True)
     if glyphs.only_ascii:
         plain = text.plain.translate(_ASCII_FRAME)
@@ -85,8 +94,16 @@ def strokes(panel: Panel, window: float) -> list[tuple[list[float], list[float]]
     return found
 
 
-def _rule(figure: Any, panel: Panel, window: float, end: np.datetime64 | None) -> None:
-    """Ticks: times of the day or seconds before now, and values with their unit."""
+def _share(value: float, bottom: float, top: float) -> float:
+    """Where a value lies between the ends of the axis, 0 to 1.
+
+    plotext is given nothing else: numbers such as 1e308 crash its native code, and the whole process.
+    """
+    return (value / 2 - bottom / 2) / (top / 2 - bottom / 2)
+
+
+def time_ticks(window: float, end: np.datetime64 | None) -> tuple[list[float], list[str]]:
+    """Seconds before now, and the time of the day there; without a clock the seconds themselves."""
     step = round(window / _TIME_STEPS * 1e9)
     offset = 0 if end is None else times.nanoseconds(end) % step
     before = [offset + step * n for n in range(_TIME_STEPS, -1, -1) if offset + step * n <= window * 1e9]
@@ -95,18 +112,14 @@ def _rule(figure: Any, panel: Panel, window: float, end: np.datetime64 | None) -
     else:
         decimals = 1 if step % 1_000_000_000 else 0
         labels = [times.time_of_day(end - np.timedelta64(span, "ns"), decimals) for span in before]
-    figure.ruler("x").lim(-window, 0).ticks([-span / 1e9 for span in before], labels)
-    bottom, top = Axis().fit(panel.lowest, panel.highest, panel.least_span)
-    values = round_values(bottom, top)
-    digits = panel.quantity.digits + 1
-    figure.ruler("y").lim(bottom, top).ticks(
-        values, [numbers.with_unit(v, panel.unit, digits) for v in values]
-    )
+    return [-span / 1e9 for span in before], labels
 
 
 def round_values(bottom: float, top: float) -> list[float]:
     """About five values between two others, at steps of 1, 2 or 5 times a power of ten."""
     rough = top / _VALUE_STEPS - bottom / _VALUE_STEPS
+    if rough > _ABSURD:
+        return [bottom, top]
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
     first, last = math.ceil(bottom / step), math.floor(top / step)

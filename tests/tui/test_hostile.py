@@ -1,0 +1,99 @@
+"""Whatever a name or a message holds: it reaches no terminal as a control character and breaks no column."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gridtop.channels import Channel, ChannelSet
+from gridtop.client import Hello, Snapshot, Telemetry
+from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
+from gridtop.tui.screens.help import page
+from gridtop.tui.view.model import Model
+from gridtop.tui.view.panels import panel_rows
+from gridtop.tui.view.rows import Row, width_of
+from gridtop.tui.widgets.chart_plot import chart
+from tests.tui.fake_client import HOSTILE, FakeClient, event, sag_alarm
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
+
+
+def everything(model: Model, width: int) -> list[Row]:
+    """All rows of a screen."""
+    rows: list[Row] = [model.status(width), model.banner(width), *model.events(width, 8)]
+    for number in range(4):
+        for height in (1, 4):
+            rows += panel_rows(model.panel(number), width, height, model.axes[number], model.glyphs)
+    return rows
+
+
+def model_of(text: str, glyphs: Glyphs) -> Model:
+    """A model in which every text from outside is `text`."""
+    channel = Channel(f"{text}\x00", "voltage", text, text, text)
+    model = Model(glyphs, lambda: 0.0)
+    model.greet(Hello(text, text, False, ChannelSet((channel,), 30.0)))
+    alarm = replace(sag_alarm(), channel=channel.name, rule=text, message=text, direction=text, unit=text)
+    transport = FakeClient().transport
+    model.receive(Snapshot(transport, (alarm,), problems=(text,)))
+    model.take([event(7, message=text, rule=text, channel=text).published(1, 0.0)])
+    return model
+
+
+@given(ANY_TEXT, st.integers(0, 130), st.sampled_from([UNICODE, ASCII]))
+@example(HOSTILE, 80, UNICODE)
+@example("[/] [red]\x1b]52;c;AAAA\x07", 80, ASCII)
+@settings(deadline=None)
+def test_no_text_from_outside_reaches_the_terminal_raw(text: str, width: int, glyphs: Glyphs) -> None:
+    model = model_of(text, glyphs)
+    views = [everything(model, width)]
+    model.notice = glyphs.plain(text)
+    views.append(everything(model, width))
+    model.lose(text)
+    views.append(everything(model, width))
+    model.fail(text)
+    views.append(everything(model, width))
+    for row in (row for rows in views for row in rows):
+        assert not any(CONTROL.search(span.text) for span in row)
+        assert width_of(row) == width
+        assert glyphs is UNICODE or all(span.text.isascii() for span in row)
+
+
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(
+    st.lists(st.tuples(ANY, ANY), min_size=1, max_size=30),
+    ANY,
+    st.booleans(),
+    st.sampled_from([UNICODE, ASCII]),
+)
+@settings(deadline=None)
+def test_no_number_breaks_a_panel_or_a_chart(
+    pairs: list[tuple[float, float]], latest: float, stale: bool, glyphs: Glyphs
+) -> None:
+    client = FakeClient()
+    model = Model(glyphs, lambda: 0.0)
+    model.greet(Hello("0", "s", False, client.channels))
+    model.receive(Snapshot(client.transport))
+    names = ("R1-PM1:V", "R1-PM4:I", "R1-PA:Z", "R1:F")
+    low, high = (np.tile(np.array(side), (4, 1)) for side in zip(*pairs, strict=True))
+    ends = np.full(4, latest)
+    model.telemetry = Telemetry(
+        names, 60.0, client.transport.time, low, high, ends, ends, ends, np.full(4, stale)
+    )
+    for row in everything(model, 80):
+        assert width_of(row) == 80
+    for number in range(4):
+        panel = model.panel(number)
+        if np.isfinite(panel.lowest):
+            text = chart(panel, 60.0, client.transport.time, 60, 12, glyphs)
+            assert not CONTROL.search(text.plain.replace("\n", ""))
+
+
+def test_the_help_takes_markup_for_text() -> None:
+    assert "[/red]" in page([("[", "[/red]")], 80).plain
