@@ -158,8 +158,8 @@ def default_path() -> Path:
     own = Path("config.yaml")
     if own.is_file():
         return own
-    packaged = Path(str(resources.files("gridtop") / "config.yaml"))
-    return packaged if packaged.is_file() else Path(__file__).parent.parent / "config.yaml"
+    # In a checkout this is a link to the file at the top, so that relative inputs are found in both places.
+    return Path(str(resources.files("gridtop") / "config.yaml")).resolve()
 
 
 def assignment(path: str, value: str) -> str:

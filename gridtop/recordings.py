@@ -68,7 +68,7 @@ def open_recording(
     else:
         if path.suffix == ".parquet":
             raise SourceError(f"{clean(path.name)}: this is not a Parquet file")
-        from gridtop.csv_text import CsvFile
+        from gridtop.csv_tables import CsvFile
 
         file = CsvFile(path, piece_bytes)
     return Recording(path, file, channel_map, rate)
@@ -209,8 +209,9 @@ class Recording:
         values = table.values + 0.0
         changed = np.flatnonzero((self._columns.scales != 1) | (self._columns.offsets != 0))
         if changed.size:
-            values[:, changed] *= self._columns.scales[changed]
-            values[:, changed] += self._columns.offsets[changed]
+            with np.errstate(over="ignore", invalid="ignore"):  # infinities are sorted out below
+                values[:, changed] *= self._columns.scales[changed]
+                values[:, changed] += self._columns.offsets[changed]
         if np.isfinite(values).all():
             return values, None
         quality = np.where(np.isnan(values), np.uint16(Quality.MISSING), np.uint16(0))

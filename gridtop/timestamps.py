@@ -49,8 +49,7 @@ def times_from_numbers(numbers: npt.NDArray[np.number], unit: TimeUnit) -> Times
     if unit == "iso":
         return np.full(len(numbers), np.datetime64("NaT", "ns"))
     factor = _NANOSECONDS[unit]
-    with np.errstate(invalid="ignore"):
-        valid = np.abs(numbers) <= _LARGEST // factor
+    valid = (numbers >= -_LARGEST // factor) & (numbers <= _LARGEST // factor)  # False for NaN
     numbers = np.where(valid, numbers, 0)
     if numbers.dtype.kind == "f":
         whole = np.floor(numbers)

@@ -430,7 +430,8 @@ def test_identity_is_that_of_the_data_wherever_it_lies(tmp_path: Path) -> None:
         (b"time,marker\n1,q\n", "pmu.csv: no column is a channel"),
         (
             b"time,x\n1,1\n3,1\n2,1\n",
-            "column 'time' (column 1): time runs backwards: 1970-01-01T00:00:02 comes after 1970-01-01T00:00:03 in row 2",
+            "column 'time' (column 1): time runs backwards: 1970-01-01T00:00:02 comes after "
+            "1970-01-01T00:00:03 in row 2",
         ),
         (
             b"time,x\n1,1\n\n1,1\n",

@@ -6,6 +6,7 @@ import math
 import sys
 
 _LARGEST = sys.float_info.max
+_RELATIVE = 1e-9
 _ROOM = 0.04
 """Share of the range left free above and below when the axis has to move, so that it need not again soon."""
 _TOO_SMALL = 0.4
@@ -26,10 +27,12 @@ class Axis:
         if not (math.isfinite(lowest) and math.isfinite(highest)):
             return self.bottom, self.top
         span = max(highest - lowest, least)
-        outside = lowest < self.bottom or highest > self.top
+        outside = lowest < self.bottom or highest > self.top or self.bottom == self.top
         # The least range wanders with the signal; only a change of scale counts, not of a percent.
         loose = span < _TOO_SMALL * (self.top - self.bottom)
         if outside or loose:
             room = _ROOM * span if highest - lowest > least else (least - (highest - lowest)) / 2
+            # Of a huge value the least range may be less than its last digit.
+            room = max(room, _RELATIVE * max(abs(lowest), abs(highest)))
             self.bottom, self.top = max(lowest - room, -_LARGEST), min(highest + room, _LARGEST)
         return self.bottom, self.top

@@ -1,0 +1,61 @@
+"""Pictures of the screen, with data that stands still (update: pytest tests/tui --snapshot-update)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from gridtop.tui.app import GridtopApp
+from gridtop.tui.glyphs import ASCII, UNICODE
+from tests.tui.fake_client import busy_client
+from tests.tui.test_app import settled
+
+Compare = Callable[..., bool]
+
+
+def app(state: str = "playing", row: int = 1236, calm: bool = False, **options: Any) -> GridtopApp:
+    """The app on a disturbance that stands still; no clock runs."""
+    client = busy_client()
+    client.state, client.row = state, row  # type: ignore[assignment]
+    client.alarms = () if calm else client.alarms
+    return GridtopApp(client, clock=lambda: 0.0, **options)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48), (40, 10)], ids=["80x24", "160x48", "40x10"])
+def test_the_overview_in_a_disturbance(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(app(), terminal_size=size, run_before=settled)
+
+
+def test_a_calm_grid_paused(snap_compare: Compare) -> None:
+    assert snap_compare(app("paused", 5000, calm=True), terminal_size=(80, 24), run_before=settled)
+
+
+def test_the_terminals_own_colours(snap_compare: Compare) -> None:
+    assert snap_compare(app(theme="ansi-dark"), terminal_size=(80, 24), run_before=settled)
+
+
+def test_no_colour_and_no_unicode(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = app(theme="ansi-dark", glyphs=ASCII)
+    assert snap_compare(shown, terminal_size=(80, 24), run_before=settled)
+
+
+def test_the_chart(snap_compare: Compare) -> None:
+    async def open_chart(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        await pilot.press("v", "v", "enter")
+        await settled(pilot)
+
+    assert snap_compare(app(glyphs=UNICODE), terminal_size=(80, 24), run_before=open_chart)
+
+
+def test_the_help(snap_compare: Compare) -> None:
+    async def open_help(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        await pilot.press("question_mark")
+        await settled(pilot)
+
+    assert snap_compare(app(), terminal_size=(80, 24), run_before=open_help)
