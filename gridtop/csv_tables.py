@@ -7,7 +7,7 @@ the row to blame. Both ways read the same values, so where the text is cut never
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path

@@ -47,9 +47,9 @@ class _MoreText(Exception):
 class CsvText:
     """The text of a CSV file whose header has been read.
 
-    `names` are the cells of the header, `delimiter` what stands between them, `body` is where the rows begin,
-    `shown` how messages call the file. Raises SourceError, here and from every method, when the file is damaged
-    or is not a table.
+    `names` are the cells of the header, `delimiter` what stands between them, `body` is where the rows
+    begin, `shown` how messages call the file. Raises SourceError, here and from every method, when the file
+    is damaged or is not a table.
     """
 
     def __init__(self, path: Path) -> None:
@@ -133,13 +133,11 @@ class CsvText:
         end = text.rfind(b"\n") + 1
         if text.find(b'"', 0, end) < 0:
             return end
-        used = 0
         try:
-            for _, used, _ in self.rows(text[:end], line, more=True):
-                pass
+            used = [lines for _, lines, _ in self.rows(text[:end], line, more=True)]
         except SourceError:
             return end  # to be told when the piece is read, behind the rows that are right
-        return _bytes_of_lines(text, used)
+        return _bytes_of_lines(text, used[-1]) if used else 0
 
     def _read_header(self) -> tuple[tuple[str, ...], Mark]:
         text = b""

@@ -12,9 +12,10 @@ from gridtop.blocks import Times
 from gridtop.naming import TimeUnit
 
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_LARGEST = 2**63 - 1
-"""Nanoseconds a datetime64[ns] can hold: times from 1677 to 2262."""
+_LIMIT = 2**63
+"""Nanoseconds a datetime64[ns] cannot hold any more: it reaches from 1677 to 2262."""
 _MICROSECOND = 1_000
+_MOST_DIGITS = 20
 
 
 def guess_unit(cell: str) -> TimeUnit:
@@ -36,7 +37,7 @@ def times_from_text(cells: Sequence[str], unit: TimeUnit) -> Times:
     nanoseconds = np.full(len(cells), np.datetime64("NaT", "ns"))
     for i, cell in enumerate(cells):
         number = _decimal(cell)
-        if number is not None and abs(number) * _NANOSECONDS[unit] <= _LARGEST:
+        if number is not None and abs(number) * _NANOSECONDS[unit] < _LIMIT:
             nanoseconds[i] = np.datetime64(round(number * _NANOSECONDS[unit]), "ns")
     return nanoseconds
 
@@ -49,7 +50,7 @@ def times_from_numbers(numbers: npt.NDArray[np.number], unit: TimeUnit) -> Times
     if unit == "iso":
         return np.full(len(numbers), np.datetime64("NaT", "ns"))
     factor = _NANOSECONDS[unit]
-    valid = (numbers >= -_LARGEST // factor) & (numbers <= _LARGEST // factor)  # False for NaN
+    valid = (numbers > -_LIMIT // factor) & (numbers < _LIMIT // factor)  # False for NaN
     numbers = np.where(valid, numbers, 0)
     if numbers.dtype.kind == "f":
         whole = np.floor(numbers)
@@ -67,7 +68,7 @@ def _decimal(cell: str) -> Decimal | None:
         number = Decimal(cell.strip())
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and number.adjusted() < _MOST_DIGITS else None
 
 
 def _from_iso(cells: Sequence[str]) -> Times:

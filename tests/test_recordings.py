@@ -437,6 +437,7 @@ def test_identity_is_that_of_the_data_wherever_it_lies(tmp_path: Path) -> None:
             b"time,x\n1,1\n\n1,1\n",
             "line 4 (row 2), column 'time' (column 1): time repeats: 1970-01-01T00:00:01",
         ),
+        (b"x,time\n1,1e999999999\n", "'1e999999999' is not a time"),
         (b"x,time\n1,now\n", "line 2 (row 1), column 'time' (column 2): 'now' is not a time"),
         (
             b"x,time\n1," + b"9" * 25 + b"\n",

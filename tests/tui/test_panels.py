@@ -10,7 +10,7 @@ import pytest
 
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.view.axis import Axis
-from gridtop.tui.view.panels import QUANTITIES, Panel, panel_rows
+from gridtop.tui.view.panels import QUANTITIES, Panel, measured, panel_rows
 
 VOLTAGE, CURRENT, IMPEDANCE, FREQUENCY = QUANTITIES
 
@@ -24,7 +24,8 @@ def panel(**changes: object) -> Panel:
     low = np.full(54, 131_800.0)
     high = np.full(54, 132_000.0)
     shown = Panel(1, VOLTAGE, "R1 A", "V", 131_912.0, low, high, window="60 s")
-    return replace(shown, **changes)  # type: ignore[arg-type]
+    shown = replace(shown, **changes)  # type: ignore[arg-type]
+    return measured(shown, shown.latest, shown.minimum, shown.maximum, shown.bad)
 
 
 def test_a_steady_voltage_is_a_line_in_the_middle() -> None:
@@ -71,7 +72,7 @@ def test_infinite_impedance_is_a_gap_and_no_crash() -> None:
     shown = panel(quantity=IMPEDANCE, number=3, unit="ohm", latest=78.8, minimum=values, maximum=values)
     assert rendered(shown, height=3) == [
         "  3 IMPEDANCE R1 A   78.8 ohm           ",
-        "  ⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀   ⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀     hi 78.8 ",
+        "  ⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀   ⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀   hi 78.8 ",
         "            ...                 lo 78.8 ",
     ]
 

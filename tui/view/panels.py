@@ -261,5 +261,6 @@ def in_order(choices: Sequence[Choice]) -> tuple[str, ...]:
 
 
 def measured(panel: Panel, latest: float, minimum: Floats, maximum: Floats, bad: bool) -> Panel:
-    """The panel with what telemetry says about its channel."""
-    return replace(panel, latest=latest, minimum=minimum, maximum=maximum, bad=bad)
+    """The panel with what telemetry says about its channel; what is not finite is a gap from here on."""
+    ends = [np.where(np.isfinite(side), side, np.nan) for side in (minimum, maximum)]
+    return replace(panel, latest=latest, minimum=np.fmin(*ends), maximum=np.fmax(*ends), bad=bad)

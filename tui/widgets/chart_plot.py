@@ -95,11 +95,11 @@ def strokes(panel: Panel, window: float) -> list[tuple[list[float], list[float]]
 
 
 def _share(value: float, bottom: float, top: float) -> float:
-    """Where a value lies between the ends of the axis, 0 to 1.
+    """Where a value lies between the ends of the axis, 0 to 1, no finer than a screen can show.
 
-    plotext is given nothing else: numbers such as 1e308 crash its native code, and the whole process.
+    plotext is given nothing else: its native code ends the whole process over a number such as 1e308.
     """
-    return (value / 2 - bottom / 2) / (top / 2 - bottom / 2)
+    return round(min(max((value / 2 - bottom / 2) / (top / 2 - bottom / 2), 0.0), 1.0), 6)
 
 
 def time_ticks(window: float, end: np.datetime64 | None) -> tuple[list[float], list[str]]:

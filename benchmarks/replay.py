@@ -1,0 +1,77 @@
+"""Headless replay with limits on all voltage, current and frequency channels, as a share of reading alone.
+
+Both run over the same recording in the same process: first the recording is only read, then it is replayed
+at full speed through quantities and alarm rules. Prints rows/s of both and the ratio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from gridtop.config import assignment, load
+from gridtop.monitor import Monitor
+from gridtop.naming import ChannelMap
+from gridtop.recordings import open_recording
+
+REPEATS = 3
+COPIES = 4
+
+LIMITS = """\
+source: {type: replay, path: unset, speed: max}
+site: {nominal: {voltage_ll: 230 kV, frequency: 60 Hz}}
+limits:
+  voltage: {on: "*:voltage_pu", low: {warning: 0.95, critical: 0.9}, high: {warning: 1.05, critical: 1.1}}
+  current: {on: ["R*-PM4:I", "R*-PM5:I", "R*-PM6:I"], high: {warning: 700, critical: 1000}, deadband: 40}
+  frequency: {on: "*:frequency_deviation", abs: {warning: 0.05, critical: 0.5}, deadband: 0.02}
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        recording = _longer_recording(Path(folder))
+        config = Path(folder) / "config.yaml"
+        config.write_text(LIMITS)
+        reading = max(_read(recording) for _ in range(REPEATS))
+        replaying = max(asyncio.run(_replay(config, recording)) for _ in range(REPEATS))
+    print(f"reading alone           {reading:10,.0f} rows/s")
+    print(f"replay with 28 limits   {replaying:10,.0f} rows/s")
+    print(f"share                   {replaying / reading:10.2f}")
+
+
+def _longer_recording(folder: Path) -> Path:
+    """The bundled recording several times over, without its times (they would repeat), as plain CSV."""
+    bundled = Path(__file__).parent.parent / "data" / "two-line.csv.gz"
+    with gzip.open(bundled, "rt") as file:
+        header, *rows = (line.partition(",")[2] for line in file)
+    path = folder / "long.csv"
+    with path.open("w") as out:
+        out.write(header)
+        for _ in range(COPIES):
+            out.writelines(rows)
+    return path
+
+
+def _read(path: Path) -> float:
+    started = time.perf_counter()
+    rows = sum(len(block) for block in open_recording(path, ChannelMap({}), 30.0).blocks())
+    return rows / (time.perf_counter() - started)
+
+
+async def _replay(config: Path, recording: Path) -> float:
+    configuration = load(
+        config, overrides=[assignment("source.path", str(recording))], environment=os.environ
+    )
+    monitor = Monitor(configuration, stop_at_end=True)
+    started = time.perf_counter()
+    await monitor.run()
+    return monitor.snapshot().counts.frames / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
