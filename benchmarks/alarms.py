@@ -63,7 +63,7 @@ def main() -> None:
     channels = channel_set()
     rules = bind_limits({"voltage": LimitSettings.model_validate(RULE)}, AlarmDefaults(), channels)
     print(
-        f"{'signal':>14} {'block':>6} {'alarms, rows/s':>15} {'bare, rows/s':>14} {'ratio':>6} {'us/block':>8}"
+        f"{'signal':>14} {'block':>6} {'rules rows/s':>13} {'bare rows/s':>14} {'ratio':>6} {'us/block':>9}"
     )
     for name, values in {
         "quiet": signal(0),
@@ -88,8 +88,8 @@ def main() -> None:
             rows = size * count
             took, least = seconds(alarms), seconds(bare)
             print(
-                f"{name:>14} {size:>6} {rows / took:>15,.0f} {rows / least:>14,.0f} {least / took:>6.3f} "
-                f"{took / count * 1e6:>8.1f}"
+                f"{name:>14} {size:>6} {rows / took:>13,.0f} {rows / least:>14,.0f} {least / took:>6.3f} "
+                f"{took / count * 1e6:>9.1f}"
             )
 
 

@@ -36,6 +36,27 @@ class Hello:
     live: bool
     channels: ChannelSet
     """The recording's channels and the quantities derived from them."""
+    instance: str = ""
+    """Names one run of one engine; sequence numbers of different instances are not comparable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How well an engine can be reached: what a screen says when its numbers grow old.
+
+    connecting  nothing was heard from the engine yet
+    up          the last question was answered
+    lost        the last question was not answered; the client tries again by itself
+    ended       the engine was this client's own, and its process is gone; `restart()` starts another
+    """
+
+    state: Literal["connecting", "up", "lost", "ended"]
+    since: float
+    """When this began, by the monotonic clock, in seconds."""
+    detail: str = ""
+    """What is wrong, in words."""
+    log: tuple[str, ...] = ()
+    """The last lines that an engine of this client's own wrote before it ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,11 @@ class ParquetFile:
         """The same rows, of which no more than the times are read."""
         for first, batch in self._batches({columns.time.position if columns.time else 0}, row):
             cells = self._time_cells(batch, columns)
-            edges = None if cells is None else cells[:: max(1, len(cells) - 1)]
-            yield Span(first, batch.num_rows, 0, edges)
+            if isinstance(cells, np.ndarray):
+                cells = cells[[0, -1]]
+            elif cells is not None:
+                cells = [cells[0], cells[-1]]
+            yield Span(first, batch.num_rows, 0, cells)
 
     def _batches(self, positions: set[int], row: int) -> Iterator[tuple[int, Any]]:
         """Record batches of some columns, and the number of each one's first row."""

@@ -55,8 +55,8 @@ def open_recording(
 ) -> Recording:
     """Open the recording at `path`; its columns become channels as the `channels:` section says.
 
-    `rate` in frames per second is needed only by a recording without times (30 when not given); with times
-    it is measured. `piece_bytes` changes what one block holds, never what is read.
+    `rate` in frames per second is for a recording without times (30 when not given); one with times is
+    measured. `piece_bytes` changes what one block holds, never what is read.
 
     Raises SourceError, with file, row and column where there are such, when there is no recording to read.
     """
@@ -101,7 +101,7 @@ class Recording:
         if times is None:
             self.channels = ChannelSet(self._columns.channels, self._rate, "row")
         else:
-            self.channels = ChannelSet(self._columns.channels, rate or _frames_per_second(times), "utc")
+            self.channels = ChannelSet(self._columns.channels, _frames_per_second(times) or rate, "utc")
         blocks = list(self._blocks(iter([head])))  # raises what is wrong with the first rows
         self._known = {0: blocks[0].time[0]}
         """Times of rows that have been passed: the sparse index for `row_at`."""
@@ -143,20 +143,20 @@ class Recording:
         """Go through what is not known yet, counting only, as far as a row, a time or `size` bytes."""
         if self.extent is not None:
             return
-        passed = 0
+        passed = frames = 0
         for span in self._file.spans(self._columns, max(self._known)):
             if not span.frames:
                 continue
-            times = self._times(span.edges)
-            first, last = self._row_times([span.row, span.row + span.frames - 1]) if times is None else times
-            self._known[span.row] = first
             passed += span.size
-            reached = (row is not None and span.row + span.frames > row) or (
-                time is not None and last >= time
-            )
+            frames = span.row + span.frames
+            times = self._times(span.edges)
+            first, last = self._row_times([span.row, frames - 1]) if times is None else times
+            self._known[span.row] = first
+            reached = (row is not None and frames > row) or (time is not None and last >= time)
             if reached or (size is not None and passed > size):
                 return
-        self.extent = Extent(span.row + span.frames, self._known[0], last)
+        if frames:
+            self.extent = Extent(frames, self._known[0], last)
 
     def _head(self) -> Table:
         """The first rows, after which the unit of time is known and every channel is seen to hold numbers."""
@@ -168,15 +168,12 @@ class Recording:
             self._columns = replace(columns, time=replace(columns.time, unit=guess_unit(str(head.time[0]))))
         if text := [i for i in head.nonsense if np.isnan(head.values[:, i]).all()]:
             positions = [columns.positions[i] for i in text]
-            shown = ", ".join(
-                f"{columns.names[position]!r} (column {position + 1})" for position in positions
-            )
-            subject, them = (
-                (f"column {shown} holds", "it") if len(text) == 1 else (f"columns {shown} hold", "each")
-            )
+            shown = ", ".join(f"{columns.names[at]!r} (column {at + 1})" for at in positions)
+            subject = f"column {shown} holds" if len(text) == 1 else f"columns {shown} hold"
             raise SourceError(
-                f"{self._shown}: {subject} text such as {head.nonsense[text[0]]!r}; "
-                f"map {them} under channels: as {{quantity: label}} or {{ignore: true}}"
+                f"{self._shown}: {subject} text such as {head.nonsense[text[0]]!r}; map "
+                f"{'it' if len(text) == 1 else 'each'} under channels: as "
+                "{quantity: label} or {ignore: true}"
             )
         return head
 

@@ -457,6 +457,7 @@ def test_identity_is_that_of_the_data_wherever_it_lies(tmp_path: Path) -> None:
         (b"\x1f\x8bnonsense", "pmu.csv: the gzip data is damaged or cut short"),
         (b'x,y\n1,"2\n' + b"3,4\n" * 60_000, "is a quotation mark not closed?"),
     ],
+    ids=lambda part: part if isinstance(part, str) else "",
 )
 def test_bad_input_ends_in_one_line_that_says_where(tmp_path: Path, text: bytes, told: str) -> None:
     assert told in refusal(write(tmp_path, text))
@@ -526,6 +527,8 @@ def test_parquet_times_may_be_numbers(tmp_path: Path, times: list[float]) -> Non
 
 
 def test_bad_parquet_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet.write_table(arrow.table({"x": [1.0], "time": ["2026-01-01"]}), tmp_path / "one.parquet")
+    assert opened(tmp_path / "one.parquet").extent is not None
     assert "the Parquet data is damaged" in refusal(write(tmp_path, b"PAR1 and more", "a.parquet"))
     assert "this is not a Parquet file" in refusal(write(tmp_path, b"x\n1\n", "b.parquet"))
     parquet.write_table(arrow.table({"x": arrow.array([], arrow.float64())}), tmp_path / "c.parquet")

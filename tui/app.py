@@ -32,6 +32,8 @@ from .view.model import Model
 TICKS_PER_SECOND = 4.0
 """Nobody reads numbers faster; what happens between two ticks shows in the envelope."""
 _LONGEST_BACKLOG = 2
+_QUIET, _CALM = 8, 4
+"""After so many ticks without news, ticks come so many times slower; a key wakes them at once."""
 _RETRY_SECONDS = 1.0
 _SLOWEST, _FASTEST = 0.1, 1000.0
 
@@ -68,6 +70,7 @@ class GridtopApp(App[None]):
         self._orders: asyncio.Queue[tuple[str, Order]] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._painted: Hashable = None
+        self._quiet = 0
         self._asked: TelemetryRequest | None = None
 
     def get_default_screen(self) -> Screen[None]:
@@ -92,7 +95,9 @@ class GridtopApp(App[None]):
             self._wake.clear()
             await self.tick()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._period)
+                await asyncio.wait_for(
+                    self._wake.wait(), self._period * (_CALM if self._quiet > _QUIET else 1)
+                )
 
     async def _greet(self) -> None:
         while self.model.hello is None:
@@ -114,7 +119,8 @@ class GridtopApp(App[None]):
         except Exception as error:
             self.model.lose(_reason(error))
         picture = (self.model.fingerprint(), self._asked, self.model.log.following)
-        if picture != self._painted and not self._terminal_is_behind and self._paint():
+        self._quiet = self._quiet + 1 if picture == self._painted else 0
+        if not self._quiet and not self._terminal_is_behind and self._paint():
             self._painted = picture
 
     async def _pull(self) -> None:
@@ -267,7 +273,7 @@ class GridtopApp(App[None]):
 
     def action_chart(self) -> None:
         """Open the selected panel as a large chart."""
-        self.push_screen(Chart(self.model, clock=self._clock))
+        self.push_screen(Chart(self.model, self._clock))
         self._repaint_soon()
 
     def action_help(self) -> None:

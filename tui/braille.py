@@ -70,7 +70,7 @@ def _levels(
     # Halves, so that an axis from -1e308 to 1e308 does not overflow.
     span = top / 2 - bottom / 2 or 1.0
     with np.errstate(over="ignore"):
-        shares = (np.nan_to_num((edge / 2 - bottom / 2) / span) for edge in (low, high))
+        shares = (np.where(empty, 0.0, (edge / 2 - bottom / 2) / span) for edge in (low, high))
         first, last = (np.rint(np.clip(share, 0, 1) * (count - 1)).astype(int) for share in shares)
     joined = ~(empty[1:] | empty[:-1])
     rise, fall = joined & (first[1:] > last[:-1] + 1), joined & (last[1:] < first[:-1] - 1)

@@ -11,6 +11,7 @@ from textual.events import Resize
 
 from gridtop.client import TelemetryRequest
 from gridtop.tui import keys
+from gridtop.tui.view.model import Model
 from gridtop.tui.view.panels import Panel, single_row
 from gridtop.tui.widgets.chart_plot import ChartPlot
 from gridtop.tui.widgets.rows import Rows
@@ -34,16 +35,18 @@ class Chart(LiveScreen):
         *keys.PANELS[1:],
     ]
 
-    def __init__(self, *arguments: object, clock: Callable[[], float]) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def __init__(self, model: Model, clock: Callable[[], float]) -> None:
+        super().__init__(model)
+        self._title = Rows(id="title")
+        self._plot = ChartPlot(id="plot")
         self._clock = clock
         self._due = 0.0
         self._shown: tuple[int, str, float] | None = None
 
     def middle(self) -> ComposeResult:
         """The panel's title, and the chart."""
-        yield Rows(id="title")
-        yield ChartPlot(id="plot")
+        yield self._title
+        yield self._plot
 
     def on_resize(self, event: Resize) -> None:
         """Draw anew in the new size."""
@@ -53,7 +56,7 @@ class Chart(LiveScreen):
     def wanted(self) -> TelemetryRequest | None:
         """A bucket for each column of dots, of the selected panel's channel alone."""
         channel = self.model.choice.channel if self.model.choice else None
-        columns = self.query_one(ChartPlot).size.width
+        columns = self._plot.size.width
         if channel is None or columns < 1:
             return None
         return TelemetryRequest((channel.name,), self.model.window, 2 * columns)
@@ -62,8 +65,7 @@ class Chart(LiveScreen):
         """The rows at once, the chart when it is its turn."""
         super().paint()
         panel = self.model.panel(self.model.selected)
-        title = self.query_one("#title", Rows)
-        title.show([single_row(panel, title.size.width, self.model.glyphs)])
+        self._title.show([single_row(panel, self._title.size.width, self.model.glyphs)])
         shown = (panel.number, panel.place, self.model.window)
         if self._clock() < self._due and shown == self._shown:
             return False
@@ -74,6 +76,5 @@ class Chart(LiveScreen):
     def _draw(self, panel: Panel) -> None:
         telemetry = self.model.telemetry
         end = telemetry.end if telemetry is not None and not self.model.by_row else None
-        plot = self.query_one(ChartPlot)
-        plot.set_classes(panel.severity)
-        plot.draw(panel, self.model.window, end, self.model.glyphs)
+        self._plot.set_classes(panel.severity)
+        self._plot.draw(panel, self.model.window, end, self.model.glyphs)

@@ -20,13 +20,16 @@ class LiveScreen(Screen[None]):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
+        # Kept, because looking widgets up costs more than painting them.
+        self._frame = StatusLine(id="status"), AlarmBanner(id="banner"), KeyBar(id="keys")
 
     def compose(self) -> ComposeResult:
         """The frame around the middle."""
-        yield StatusLine(id="status")
-        yield AlarmBanner(id="banner")
+        status, banner, key_bar = self._frame
+        yield status
+        yield banner
         yield from self.middle()
-        yield KeyBar(id="keys")
+        yield key_bar
 
     def middle(self) -> ComposeResult:
         """The widgets between banner and keys."""
@@ -34,8 +37,8 @@ class LiveScreen(Screen[None]):
 
     @property
     def ready(self) -> bool:
-        """Whether its widgets exist: they come a moment after the screen."""
-        return bool(self.query(KeyBar))
+        """Whether its widgets are on the screen: they come a moment after it."""
+        return all(widget.is_mounted for widget in self._frame)
 
     def wanted(self) -> TelemetryRequest | None:
         """The telemetry this screen shows, at its own resolution; None while it has no size."""
@@ -43,7 +46,6 @@ class LiveScreen(Screen[None]):
 
     def paint(self) -> bool:
         """Bring the screen up to date; False when something is left for the next tick."""
-        self.query_one(StatusLine).paint(self.model)
-        self.query_one(AlarmBanner).paint(self.model)
-        self.query_one(KeyBar).paint(self.model)
+        for widget in self._frame:
+            widget.paint(self.model)
         return True

@@ -13,6 +13,7 @@ from gridtop.client import TelemetryRequest
 from gridtop.tui import keys
 from gridtop.tui.view.layout import layout
 from gridtop.tui.view.log import has_heading
+from gridtop.tui.view.model import Model
 from gridtop.tui.view.panels import QUANTITIES, graph_width
 from gridtop.tui.widgets.event_list import EventList
 from gridtop.tui.widgets.signal_panel import SignalPanel
@@ -33,12 +34,15 @@ class Overview(LiveScreen):
         *keys.LOG,
     ]
 
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._panels = [SignalPanel(number) for number in range(len(QUANTITIES))]
+        self._log = EventList(id="log")
+
     def middle(self) -> ComposeResult:
         """Panels and log."""
-        with Container(id="panels"):
-            for number in range(len(QUANTITIES)):
-                yield SignalPanel(number)
-        yield EventList(id="log")
+        yield Container(*self._panels, id="panels")
+        yield self._log
 
     def on_resize(self, event: events.Resize) -> None:
         """Share out the rows anew."""
@@ -47,19 +51,19 @@ class Overview(LiveScreen):
         panels.styles.grid_size_columns = room.columns
         panels.styles.grid_size_rows = len(QUANTITIES) // room.columns
         panels.styles.height = room.panel * len(QUANTITIES) // room.columns
-        self.query_one(EventList).styles.height = room.log
+        self._log.styles.height = room.log
         self.call_after_refresh(self.paint)
 
     def wanted(self) -> TelemetryRequest | None:
         """Two buckets for each cell of the widest panel."""
-        widest = max((panel.size.width for panel in self.query(SignalPanel)), default=0)
+        widest = max(panel.size.width for panel in self._panels)
         return self.model.request(graph_width(widest)) if widest else None
 
     def paint(self) -> bool:
         """Bring all widgets up to date."""
-        for panel in self.query(SignalPanel):
+        for panel in self._panels:
             panel.paint(self.model)
-        self.query_one(EventList).paint(self.model)
+        self._log.paint(self.model)
         return super().paint()
 
     def action_follow(self) -> None:
@@ -90,5 +94,5 @@ class Overview(LiveScreen):
 
     @property
     def _page(self) -> int:
-        height = self.query_one(EventList).size.height
+        height = self._log.size.height
         return height - has_heading(height)

@@ -66,6 +66,8 @@ class EventLog:
         """Number of lines, since the start, up to and including the lowest one shown."""
         self._seen = 0
         self.following = True
+        self.revision = 0
+        """Counts up whenever a window on the log may look different."""
         self._widths = [8, 8]
         """Of the columns rule and channel: they grow with what comes and never shrink, so lines stay put."""
 
@@ -77,6 +79,7 @@ class EventLog:
             self._widths = [
                 max(pair) for pair in zip(self._widths, map(cell_len, (line.rule, line.channel)), strict=True)
             ]
+        self.revision += 1
         if self.following:
             self._bottom = self._seen = self._total
 
@@ -91,10 +94,12 @@ class EventLog:
     def follow(self) -> None:
         """Go to the newest line and stay there."""
         self.following = True
+        self.revision += 1
         self._bottom = self._seen = self._total
 
     def scroll(self, lines: int, height: int) -> None:
         """Move the window, up for negative; reaching the end follows again."""
+        self.revision += 1
         oldest = self._total - len(self._lines)
         self._bottom = max(min(self._bottom + lines, self._total), min(oldest + height, self._total))
         if self._bottom == self._total:

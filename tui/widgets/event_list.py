@@ -12,6 +12,13 @@ class EventList(Rows):
 
     heading = True
 
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._painted: object = None
+
     def paint(self, model: Model) -> None:
-        """Show the model's log."""
-        self.show(model.events(self.size.width, self.size.height))
+        """Show the model's log, unless it is as it was."""
+        picture = (model.log, model.log.revision, self.size)
+        if picture != self._painted:
+            self._painted = picture
+            self.show(model.events(self.size.width, self.size.height))

@@ -12,13 +12,23 @@ from .rows import Rows
 class KeyBar(Rows):
     """One row at the bottom, generated from the screen's BINDINGS, so that it is always true."""
 
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._painted: object = None
+
     def paint(self, model: Model) -> None:
         """Show the keys; the pause key says what it would do now."""
+        picture = (model.paused, self.size)
+        if picture != self._painted:
+            self._painted = picture
+            self.show([self._row(model, self.size.width)])
+
+    def _row(self, model: Model, width: int) -> Row:
         row: Row = (Span(" "),)
         for names, words in footer(self.screen.BINDINGS, model.glyphs):
             words = "Resume" if words == "Pause" and model.paused else words
             piece = (Span(names, "accent"), Span(f" {words}  ", "dim"))
-            if width_of((*row, *piece)) > self.size.width + 1:
+            if width_of((*row, *piece)) > width + 1:
                 break
             row = (*row, *piece)
-        self.show([row])
+        return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -11,7 +12,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gridtop.tui.view.rows import ROLES, Row, fit
+from gridtop.tui.view.rows import ROLES, Row, fit, width_of
 
 
 class Rows(Widget):
@@ -33,14 +34,13 @@ class Rows(Widget):
 
     def show(self, rows: Sequence[Row]) -> None:
         """Paint the rows that differ from what is on the screen."""
-        before, self.rows = self.rows, tuple(fit(row, self.size.width) for row in rows)
-        width = self.size.width
+        before, self.rows = self.rows, tuple(rows)
         if len(before) != len(self.rows):
             self.refresh()
             return
-        changed = [y for y, (old, new) in enumerate(zip(before, self.rows, strict=True)) if old != new]
-        if changed:
-            self.refresh(*(Region(0, y, width, 1) for y in changed))
+        changed = [_difference(*pair, y) for y, pair in enumerate(zip(before, self.rows, strict=True))]
+        if any(changed):
+            self.refresh(*filter(None, changed))
 
     def render_line(self, y: int) -> Strip:
         """The strip of one row; rows that nobody gave are blank."""
@@ -53,3 +53,14 @@ class Rows(Widget):
             else Style.null()
         )
         return Strip([Segment(span.text, styles(f"role--{span.role}") + band) for span in row], width)
+
+
+def _difference(before: Row, after: Row, y: int) -> Region:
+    """The cells of row `y` that have to be painted again, down to whole spans; empty when there are none."""
+    if before == after:
+        return Region()
+    start = takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False))
+    left = width_of(tuple(old for old, _ in start))
+    end = takewhile(lambda pair: pair[0] == pair[1], zip(reversed(before), reversed(after), strict=False))
+    right = max(width_of(before), width_of(after)) - width_of(tuple(old for old, _ in end))
+    return Region(left, y, max(1, right - left), 1)

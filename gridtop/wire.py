@@ -1,0 +1,147 @@
+"""The client's face as JSON: how hello, snapshot, telemetry and events travel over HTTP.
+
+Missing and infinite numbers are null on the way, except a speed of `max`, which is the word. Readers
+ignore fields they do not know, so that an engine and a screen of neighbouring versions understand each
+other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gridtop.channels import Channel, ChannelSet
+from gridtop.client import ActiveAlarm, Counts, Hello, Snapshot, Telemetry, Transport
+from gridtop.events import Event, iso_time
+
+Json = dict[str, Any]
+
+
+def hello_to_json(hello: Hello) -> Json:
+    """The channels are a list in column order."""
+    channels = hello.channels
+    return {
+        "version": hello.version,
+        "instance": hello.instance,
+        "source": hello.source,
+        "live": hello.live,
+        "rate": channels.rate,
+        "clock": channels.clock,
+        "channels": [dataclasses.asdict(channel) for channel in channels],
+    }
+
+
+def hello_from_json(data: Json) -> Hello:
+    """The inverse of `hello_to_json`; KeyError or TypeError when a field is missing."""
+    channels = ChannelSet(
+        tuple(_record(Channel, channel) for channel in data["channels"]), data["rate"], data["clock"]
+    )
+    return Hello(data["version"], data["source"], data["live"], channels, data["instance"])
+
+
+def snapshot_to_json(snapshot: Snapshot) -> Json:
+    """Nested objects named like the fields of Snapshot."""
+    return {
+        "transport": _plain(snapshot.transport) | {"speed": _speed(snapshot.transport.speed)},
+        "alarms": [_plain(alarm) for alarm in snapshot.alarms],
+        "counts": _plain(snapshot.counts),
+        "seq": snapshot.seq,
+        "problems": list(snapshot.problems),
+    }
+
+
+def snapshot_from_json(data: Json) -> Snapshot:
+    """The inverse of `snapshot_to_json`."""
+    transport = dict(data["transport"])
+    transport["speed"] = math.inf if transport["speed"] == "max" else transport["speed"]
+    return Snapshot(
+        _record(Transport, transport, floats=("reached",), times=("time", "first", "last")),
+        tuple(
+            _record(ActiveAlarm, a, floats=("value", "peak"), times=("time", "since")) for a in data["alarms"]
+        ),
+        _record(Counts, data["counts"]),
+        data["seq"],
+        tuple(data["problems"]),
+    )
+
+
+def telemetry_to_json(telemetry: Telemetry) -> Json:
+    """Arrays as nested lists, NaN as null."""
+    return {
+        "channels": list(telemetry.channels),
+        "window": telemetry.window,
+        "buckets": telemetry.minimum.shape[1],
+        "end": iso_time(telemetry.end),
+        **{name: _list(getattr(telemetry, name)) for name in _ARRAYS},
+        "stale": telemetry.stale.tolist(),
+    }
+
+
+def telemetry_from_json(data: Json) -> Telemetry:
+    """The inverse of `telemetry_to_json`."""
+    arrays = {name: _array(data[name]) for name in _ARRAYS}
+    for name in ("minimum", "maximum"):
+        arrays[name] = arrays[name].reshape(len(data["channels"]), data["buckets"])
+    return Telemetry(
+        tuple(data["channels"]),
+        data["window"],
+        _time(data["end"]),
+        stale=np.array(data["stale"], dtype=np.bool_),
+        **arrays,
+    )
+
+
+def event_from_json(data: Json) -> Event:
+    """The inverse of `Event.to_dict` (docs/events.md)."""
+    event = dict(data) | {"pass_number": data["pass"]}
+    wall = _time(data["wall"])
+    event["wall"] = 0.0 if wall is None else float(wall.astype("datetime64[ms]").astype(np.int64)) / 1000
+    return _record(Event, event, times=("time", "since"))
+
+
+_ARRAYS = ("minimum", "maximum", "latest", "lowest", "highest")
+
+
+def _plain(record: Any) -> Json:
+    """A flat dataclass as JSON: times as text, numbers that are not finite as null."""
+    return {field.name: _value(getattr(record, field.name)) for field in dataclasses.fields(record)}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, np.datetime64):
+        return iso_time(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _record(
+    kind: type[Any], data: Mapping[str, Any], floats: tuple[str, ...] = (), times: tuple[str, ...] = ()
+) -> Any:
+    known = {field.name for field in dataclasses.fields(kind)}
+    values = {name: value for name, value in data.items() if name in known}
+    values |= {name: math.nan for name in floats if values.get(name) is None}
+    values |= {name: _time(values.get(name)) for name in times}
+    return kind(**values)
+
+
+def _speed(speed: float) -> float | str:
+    return "max" if speed == math.inf else speed
+
+
+def _time(text: str | None) -> np.datetime64 | None:
+    return None if text is None else np.datetime64(text.removesuffix("Z"), "ns")
+
+
+def _list(array: npt.NDArray[np.float64]) -> list[Any]:
+    listed: list[Any] = np.where(np.isfinite(array), array, None).tolist()  # type: ignore[call-overload]
+    return listed
+
+
+def _array(values: list[Any]) -> npt.NDArray[np.float64]:
+    return np.array(values, dtype=np.float64)  # None becomes NaN
