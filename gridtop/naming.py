@@ -229,7 +229,7 @@ _SINGLES: dict[str, tuple[str, str]] = {
     "DF": ("rocof", "Hz/s"),
     "S": ("status", ""),
     "PA:Z": ("impedance", "ohm"),
-    "PA:ZH": ("impedance", "deg"),
+    "PA:ZH": ("impedance", "rad"),
 }
 _LOG = re.compile(r"(?:control_panel_log|snort_log|relay(?=\d+_log))(?P<number>\d+)(?:_log)?")
 

@@ -25,7 +25,7 @@ DIRECTIONS: tuple[Direction, ...] = ("abs", "high", "low")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class _PerLevel(_Section):

@@ -58,40 +58,38 @@ def fresh() -> Path:
     return next(path for path in (_checked(place / f"{name}.sock") for name in names) if not answers(path))
 
 
-def listen(path: Path) -> socket.socket:
-    """A listening socket at `path` with mode 0600.
+class Listening:
+    """A listening socket with mode 0600 and its place in the folder.
 
     What a dead engine left there is removed; GridtopError when it is not ours to remove, or alive.
     """
-    _checked(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with _alone_in(path.parent):
-            _remove_stale(path)
-            before = os.umask(0o177)
-            try:
-                listening.bind(os.fspath(path))
-            finally:
-                os.umask(before)
-            listening.listen(128)
-    except OSError as error:
-        listening.close()
-        raise GridtopError(f"cannot listen at {path}: {error.strerror or error}") from error
-    except BaseException:
-        listening.close()
-        raise
-    return listening
 
+    def __init__(self, path: Path) -> None:
+        self.path = _checked(path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with _alone_in(path.parent):
+                _remove_stale(path)
+                before = os.umask(0o177)
+                try:
+                    self.socket.bind(os.fspath(path))
+                finally:
+                    os.umask(before)
+                self.socket.listen(128)
+                self._inode = path.lstat().st_ino
+        except OSError as error:
+            self.socket.close()
+            raise GridtopError(f"cannot listen at {path}: {error.strerror or error}") from error
+        except BaseException:
+            self.socket.close()
+            raise
 
-def remove(path: Path, listening: socket.socket) -> None:
-    """Close a socket and remove it from its folder, unless another has taken its place.
-
-    Its name goes first, while it is known to be ours: an engine that comes next finds it gone.
-    """
-    with contextlib.suppress(OSError, GridtopError), _alone_in(path.parent):
-        if answers(path):
-            path.unlink()
-    listening.close()
+    def close(self) -> None:
+        """Stop listening and remove the socket from its folder, unless another has taken its place."""
+        with contextlib.suppress(OSError), _alone_in(self.path.parent):
+            if self.path.lstat().st_ino == self._inode:
+                self.path.unlink()
+        self.socket.close()
 
 
 def running() -> list[Path]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from gridtop.channels import Channel, ChannelSet
 from gridtop.client import ActiveAlarm, Counts, Hello, Snapshot, Telemetry, Transport
+from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.events import Event, iso_time
 
 Json = dict[str, Any]
@@ -102,6 +103,14 @@ def event_from_json(data: Json) -> Event:
     wall = _time(data["wall"])
     event["wall"] = 0.0 if wall is None else float(wall.astype("datetime64[ms]").astype(np.int64)) / 1000
     return _record(Event, event, times=("time", "since"))
+
+
+def failure_of(exit_code: int | None, sentence: str) -> GridtopError:
+    """The error whose exit code an engine gave, in its words."""
+    kinds: dict[int | None, type[GridtopError]] = {
+        kind.code: kind for kind in (SourceError, ConfigurationError)
+    }
+    return kinds.get(exit_code, GridtopError)(sentence)
 
 
 _ARRAYS = ("minimum", "maximum", "latest", "lowest", "highest")

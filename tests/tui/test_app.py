@@ -22,6 +22,8 @@ from gridtop.tui.screens.chart import Chart
 from gridtop.tui.screens.goto import GoTo
 from gridtop.tui.screens.help import Help
 from gridtop.tui.screens.overview import Overview
+from gridtop.tui.view.rows import Span
+from gridtop.tui.widgets.rows import Rows, difference
 from tests.tui.fake_client import START, FakeClient, busy_client, event
 
 
@@ -295,6 +297,33 @@ async def test_only_rows_that_changed_are_painted() -> None:
         client.happened(event(1236, message="one more"))
         await settled(pilot)
         assert {id for id, _ in refreshed} == {"log"}
+
+
+async def test_keys_that_move_aside_are_painted_where_they_are_now() -> None:
+    client = busy_client()
+    async with running(client) as pilot:
+        for words in ("Space Resume  ,. Step  [] Speed", "Space Pause  ,. Step  [] Speed"):
+            await pilot.press("space")
+            await settled(pilot)
+            bar = pilot.app.screen.query_one("#keys", Rows)
+            assert words in bar.render_line(0).text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "left", "width"),
+    [
+        (("key", "Resume", "Quit"), ("key", "Go", "Quit"), 3, 10),
+        (("12:00", "x4", "ALM"), ("12:01", "x4", "ALM"), 0, 5),
+        (("V", "131", " kV"), ("V", "132", " kV"), 1, 3),
+        (("中", "1"), ("中", "2"), 2, 1),
+        (("a",), ("a",), 0, 0),
+    ],
+)
+def test_a_row_is_painted_from_its_first_to_its_last_change(
+    before: tuple[str, ...], after: tuple[str, ...], left: int, width: int
+) -> None:
+    region = difference(tuple(map(Span, before)), tuple(map(Span, after)), 3)
+    assert (region.x, region.width) == (left, width)
 
 
 async def test_painting_waits_for_a_terminal_that_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"))
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (0.0, ""))
 _SCALABLE = frozenset(("V", "A", "W", "VA", "var", "ohm", "S"))
-"""Units that take prefixes; Hz, pu, % and degrees are always written in full."""
+"""Units that take prefixes, but no smaller ones (0.4 A is nothing on a line, and 400 mA looks like much); Hz, pu, % and degrees are always written in full."""
 _LONGEST_FIXED = 1e7
 
 
@@ -22,8 +22,8 @@ def value_and_prefix(value: float, unit: str, digits: int) -> tuple[str, str]:
         return "0", ""
     scale, prefix = 1.0, ""
     if unit in _SCALABLE:
-        scale, prefix = next((p for p in _PREFIXES if abs(rounded) >= p[0]), _PREFIXES[-1])
-    scaled = rounded / scale
+        scale, prefix = next(p for p in _PREFIXES if abs(rounded) >= p[0])
+    scaled = rounded / (scale or 1.0)
     if abs(scaled) >= _LONGEST_FIXED:
         return f"{scaled:.{digits - 1}e}", prefix
     whole_digits = len(str(int(abs(scaled))))

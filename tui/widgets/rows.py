@@ -38,7 +38,7 @@ class Rows(Widget):
         if len(before) != len(self.rows):
             self.refresh()
             return
-        changed = [_difference(*pair, y) for y, pair in enumerate(zip(before, self.rows, strict=True))]
+        changed = [difference(*pair, y) for y, pair in enumerate(zip(before, self.rows, strict=True))]
         if any(changed):
             self.refresh(*filter(None, changed))
 
@@ -55,12 +55,14 @@ class Rows(Widget):
         return Strip([Segment(span.text, styles(f"role--{span.role}") + band) for span in row], width)
 
 
-def _difference(before: Row, after: Row, y: int) -> Region:
+def difference(before: Row, after: Row, y: int) -> Region:
     """The cells of row `y` that have to be painted again, down to whole spans; empty when there are none."""
     if before == after:
         return Region()
     start = takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False))
     left = width_of(tuple(old for old, _ in start))
-    end = takewhile(lambda pair: pair[0] == pair[1], zip(reversed(before), reversed(after), strict=False))
-    right = max(width_of(before), width_of(after)) - width_of(tuple(old for old, _ in end))
+    right = max(width_of(before), width_of(after))
+    if width_of(before) == width_of(after):  # else what is equal at the end stands elsewhere now
+        end = takewhile(lambda pair: pair[0] == pair[1], zip(reversed(before), reversed(after), strict=False))
+        right -= width_of(tuple(old for old, _ in end))
     return Region(left, y, max(1, right - left), 1)
