@@ -19,7 +19,7 @@ from gridtop.naming import ChannelMap
 from gridtop.recordings import open_recording
 
 REPEATS = 3
-COPIES = 4
+COPIES = 16
 
 LIMITS = """\
 source: {type: replay, path: unset, speed: max}
@@ -67,7 +67,7 @@ async def _replay(config: Path, recording: Path) -> float:
     configuration = load(
         config, overrides=[assignment("source.path", str(recording))], environment=os.environ
     )
-    monitor = Monitor(configuration, stop_at_end=True)
+    monitor = Monitor(configuration, stop_at_end=True, keep_history=False)
     started = time.perf_counter()
     await monitor.run()
     return monitor.snapshot().counts.frames / (time.perf_counter() - started)

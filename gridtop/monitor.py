@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gridtop import __version__
+from gridtop.blocks import Block
 from gridtop.client import Counts, Hello, Snapshot, Telemetry, TelemetryRequest, Transport
 from gridtop.config import Configuration, PluginInstance
 from gridtop.contracts import Host, Sink, Source
@@ -33,7 +34,8 @@ class Monitor:
     """One running monitor.
 
     `extra_sinks` join the configured ones (the command line's output). `stop_at_end` ends the run with
-    the recording. `block_frames`, `clock` (monotonic seconds) and `wall` (seconds since 1970) are for
+    the recording. Without `keep_history` there is no telemetry, which saves time when nobody will look.
+    `block_frames`, `clock` (monotonic seconds) and `wall` (seconds since 1970) are for
     tests.
     """
 
@@ -43,6 +45,7 @@ class Monitor:
         *,
         extra_sinks: Mapping[str, Sink] | None = None,
         stop_at_end: bool = False,
+        keep_history: bool = True,
         block_frames: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -50,6 +53,7 @@ class Monitor:
         self._configuration = configuration
         self._extra_sinks = extra_sinks or {}
         self._stop_at_end = stop_at_end
+        self._keep_history = keep_history
         self._block_frames = block_frames
         self._clock = clock
         self._wall = wall
@@ -143,12 +147,16 @@ class Monitor:
             self._history.clear()
             await self._publish(pipeline.begin_pass(self._pass))
         if portion.context:
-            self._history.add(pipeline.extend(portion.block))
+            self._remember(pipeline.extend(portion.block))
             return
         result = await pipeline.process(portion.block)
-        self._history.add(result.block)
+        self._remember(result.block)
         self._counts = replace(self._counts, frames=self._counts.frames + len(portion.block))
         await self._publish(result.events)
+
+    def _remember(self, block: Block) -> None:
+        if self._keep_history:
+            self._history.add(block)
 
     async def _publish(self, events: Iterable[Event]) -> None:
         """Number the events, remember them, and hand them to every sink."""
@@ -248,10 +256,7 @@ class Monitor:
 
     async def acknowledge(self, alarm: str) -> None:
         """Note that someone has seen an alarm; an alarm that is no longer active needs nothing."""
-        try:
-            await self._publish(await self._running().acknowledge(alarm))
-        except KeyError:
-            return
+        await self._publish(await self._running().acknowledge(alarm))
 
 
 def _built(instance: PluginInstance, host: Host, failure: type[GridtopError]) -> Any:

@@ -91,7 +91,7 @@ class Pipeline:
         return events
 
     async def acknowledge(self, alarm: str) -> list[Event]:
-        """Note that someone has seen an alarm; KeyError when no active alarm has that id."""
+        """Note that someone has seen an alarm; nothing happens when it is not active or was seen before."""
         async with self._judging:
             events = self._alarms.acknowledge(alarm)
             self._active = self._alarms.active()

@@ -82,7 +82,9 @@ async def test_snapshot_and_events_are_those_of_the_monitor(connect: Connect, tm
         assert not await client.events(after=6)
 
 
-async def test_an_active_alarm_arrives_whole_and_can_be_acknowledged(connect: Connect, tmp_path: Path) -> None:
+async def test_an_active_alarm_arrives_whole_and_can_be_acknowledged(
+    connect: Connect, tmp_path: Path
+) -> None:
     config = low_voltage(tmp_path)
     (tmp_path / "low.csv").write_text("R1-PM1:V\n" + "100000\n" * 60)
     monitor = monitor_of(config)

@@ -23,7 +23,7 @@ from gridtop.simulation import (
     timetable,
     tour,
 )
-from gridtop.testbed import Complexes, FaultKind, Floats, Network, Relay, sequences, three_phase
+from gridtop.simulation.network import Complexes, FaultKind, Floats, Network, Relay, sequences, three_phase
 
 GRID = GridParameters()
 R1, R2, R3, R4 = range(4)

@@ -37,7 +37,7 @@ class _Commands(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         from gridtop.registry import discover
 
-        rows = dict(_COMMANDS) | {spec.name: spec.summary for spec in discover().commands()}
+        rows = {spec.name: spec.summary for spec in discover().commands()} | _COMMANDS
         with formatter.section("Commands"):
             formatter.write_dl(sorted(rows.items()))
 

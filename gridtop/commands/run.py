@@ -77,6 +77,7 @@ async def _run(
     monitor = Monitor(
         configuration,
         extra_sinks=_standard_output(configuration),
+        keep_history=False,
         stop_at_end=until_end or not configuration.loop,
     )
     interrupted = _obey_signals(monitor)

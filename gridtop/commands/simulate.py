@@ -104,7 +104,7 @@ def _lines(frames: Frames) -> Iterator[str]:
     """The frames as lines of CSV, at the resolution of the instruments; an empty cell has no value."""
     import numpy as np
 
-    from gridtop.instruments import DECIMALS
+    from gridtop.simulation.instruments import DECIMALS
 
     form = ",".join(f"%.{decimals}f" for decimals in DECIMALS.values())
     times = np.datetime64(START, "us") + frames.time

@@ -62,7 +62,10 @@ def disturbance(grid: GridParameters, events: Sequence[Event], time: Floats) -> 
                 if event.source == "load":
                     load = 1 + wave if load is None else load * (1 + wave)
                 else:
-                    drive = _added(drive, wave[:, None] * (1.0, 0.0) if event.source == "G1" else wave[:, None] * (0.0, 1.0))
+                    drive = _added(
+                        drive,
+                        wave[:, None] * (1.0, 0.0) if event.source == "G1" else wave[:, None] * (0.0, 1.0),
+                    )
             case NaturalOscillation():
                 kick = on * (age < _KICK_SECONDS) * event.kick
                 drive = _added(drive, kick[:, None] * _AGAINST_EACH_OTHER)

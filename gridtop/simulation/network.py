@@ -190,7 +190,9 @@ class Network:
         impedance = np.linalg.inv(admittance)
         # Columns: the two machines, each a balanced voltage behind the source impedance.
         by_source = zip(_SOURCE_BUSES, sources, strict=True)
-        driven = np.stack([impedance[:, _NODE[bus]] @ source @ _BALANCED for bus, source in by_source], axis=1)
+        driven = np.stack(
+            [impedance[:, _NODE[bus]] @ source @ _BALANCED for bus, source in by_source], axis=1
+        )
         by_load = impedance[:, _NODE["B2"]]
         # The balanced part of the current out of each machine is what carries its power.
         machine_rows = np.zeros((2, 3 * len(_NODES)), dtype=np.complex128)

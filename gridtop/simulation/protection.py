@@ -140,9 +140,7 @@ def _clear_and_reclose(
     return actions
 
 
-def _fail_to_open(
-    event: BreakerFailure, random: np.random.Generator, protection: Protection
-) -> list[Action]:
+def _fail_to_open(event: BreakerFailure, random: np.random.Generator, protection: Protection) -> list[Action]:
     trips = _trips(event.start, event.fault, random, protection)
     ignored = trips.pop(event.stuck)
     opener = ACROSS_THE_BUS.get(event.stuck, event.stuck)

@@ -24,7 +24,11 @@ class Tampering:
         self._past: deque[Complexes] = deque(maxlen=REMEMBERED)
 
     def apply(
-        self, true: Complexes, injections: Sequence[Injection], time: Floats, phantoms: Mapping[Injection, Complexes]
+        self,
+        true: Complexes,
+        injections: Sequence[Injection],
+        time: Floats,
+        phantoms: Mapping[Injection, Complexes],
     ) -> tuple[Complexes, npt.NDArray[np.bool_]]:
         """What the relays are made to see at a second's samples, and (n, 4) whose measurements are false.
 

@@ -203,12 +203,16 @@ class Simulation:
             end = min(self._actions[0][0], self._sample) if self._actions else self._sample
             part = slice(begin - first, end - first)
             level = self._levels(begin, end) * (1 + load_change[part])
-            phasors[part] = self._solve(level, acting.part(part), {key: false[part] for key, false in phantoms.items()})
+            phasors[part] = self._solve(
+                level, acting.part(part), {key: false[part] for key, false in phantoms.items()}
+            )
             logs[part] = np.arange(begin, end)[:, None] < self._log_until
             begin = end
         labels = Labels(first, count, count)
         labels.mark(begun)
-        self._active = [happened for happened in self._active if happened.label_end * count > self._sample - 1]
+        self._active = [
+            happened for happened in self._active if happened.label_end * count > self._sample - 1
+        ]
         measured, spoofed = self._tampering.apply(phasors, injections, time, phantoms)
         measured = self._transducers.apply(measured, events, time, first, switchings)
 
@@ -224,9 +228,17 @@ class Simulation:
             *(microseconds.astype("timedelta64[us]"), phasors[at_frames], values),
             *(labels.markers(every), labels.phases(every), spoofed[at_frames]),
         )
-        return Frames(row, *(array if len(rows) == self.rate and (rows[1:] > rows[:-1]).all() else array[rows] for array in arrays))
+        return Frames(
+            row,
+            *(
+                array if len(rows) == self.rate and (rows[1:] > rows[:-1]).all() else array[rows]
+                for array in arrays
+            ),
+        )
 
-    def _solve(self, load_level: Floats, acting: Disturbance, phantoms: dict[Injection, Complexes]) -> Complexes:
+    def _solve(
+        self, load_level: Floats, acting: Disturbance, phantoms: dict[Injection, Complexes]
+    ) -> Complexes:
         """(n, 4, 2, 3) exact phasors while no breaker moves; `phantoms` are filled with feigned ones."""
         if acting.load is not None:
             load_level = load_level * acting.load
@@ -287,9 +299,7 @@ class Simulation:
             for action in actions:
                 self._queue(action)
                 for log in action.logs if isinstance(action, Switch) else ():
-                    self._queue(
-                        entry(action.time, log, action.relay, self.conditions.logs, self._log_random)
-                    )
+                    self._queue(entry(action.time, log, action.relay, self.conditions.logs, self._log_random))
             if isinstance(event, LoadStep):
                 self._queue(event)
             self._next_event = next(self._events, None)

@@ -52,7 +52,12 @@ class Transducers:
         self._direct = np.zeros((4, 3))
 
     def apply(
-        self, phasors: Complexes, events: Sequence[Event], time: Floats, sample: int, switchings: Sequence[int]
+        self,
+        phasors: Complexes,
+        events: Sequence[Event],
+        time: Floats,
+        sample: int,
+        switchings: Sequence[int],
     ) -> Complexes:
         """What leaves the transformers, from the phasors (n, 4, 2, 3) at `time` (n,) s.
 

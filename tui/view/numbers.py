@@ -6,7 +6,10 @@ import math
 
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (0.0, ""))
 _SCALABLE = frozenset(("V", "A", "W", "VA", "var", "ohm", "S"))
-"""Units that take prefixes, but no smaller ones (0.4 A is nothing on a line, and 400 mA looks like much); Hz, pu, % and degrees are always written in full."""
+"""Units that take prefixes; Hz, pu, % and degrees are always written in full.
+
+There are no small prefixes: 0.4 A is nothing on a line, and 400 mA looks like much.
+"""
 _LONGEST_FIXED = 1e7
 
 
