@@ -65,7 +65,7 @@ class DataQuality:
             transition="noticed",
             severity="warning",
             rule=RULE,
-            message=f"{clean(channel.name)}: a value is not a number and counts as missing (told once a channel)",
+            message=f"{clean(channel.name)}: a cell is no number and counts as missing (told only once)",
             row=row,
             time=block.time[frame] if self._channels.clock == "utc" else None,
             channel=channel.name,

@@ -53,7 +53,8 @@ class History:
         self._levels = [_Level(span, _Ring(buckets, width), _Ring(buckets, width)) for span in spans]
         left = capacity - len(spans) * buckets * _BYTES * 2 * width
         self._frames = _Ring(max(_FEWEST_BUCKETS, left // (_BYTES * width)), width)
-        self.clear()
+        self._latest = np.full(len(channels), np.nan)
+        self._newest = self._latest
 
     def add(self, block: Block) -> None:
         """Remember a block; the oldest frames and buckets give way."""

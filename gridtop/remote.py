@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import numpy as np
@@ -39,6 +39,8 @@ TIMEOUT = 5.0
 
 _GLANCE = 0.02
 """Seconds between looks at an engine that is starting."""
+
+Read = TypeVar("Read")
 
 
 class EngineLost(ConnectionError):
@@ -135,25 +137,25 @@ class RemoteClient:
             if answer.status != 503:
                 break
             await asyncio.sleep(_GLANCE)
-        hello = wire.hello_from_json(answer.json())
+        hello = answer.read(wire.hello_from_json)
         self._instance, self._replaced = hello.instance, False
         return hello
 
     async def snapshot(self) -> Snapshot:
         """The monitor now."""
-        return wire.snapshot_from_json((await self._get("/v1/snapshot")).json())
+        return (await self._get("/v1/snapshot")).read(wire.snapshot_from_json)
 
     async def events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:
         """The oldest `limit` events with a sequence number above `after`, oldest first."""
-        page = (await self._get("/v1/events?" + urlencode({"after": after, "limit": limit}))).json()
-        return tuple(wire.event_from_json(event) for event in page["events"])
+        answer = await self._get("/v1/events?" + urlencode({"after": after, "limit": limit}))
+        return answer.read(lambda page: tuple(map(wire.event_from_json, page["events"])))
 
     async def telemetry(self, request: TelemetryRequest) -> Telemetry:
         """The envelope of some channels; unknown names give empty (NaN) rows."""
         query: list[tuple[str, Any]] = [("window", request.window), ("buckets", request.buckets)]
         query += [("channel", name) for name in request.channels]
         text = urlencode(query, errors="surrogatepass")
-        return wire.telemetry_from_json((await self._get(f"/v1/telemetry?{text}")).json())
+        return (await self._get(f"/v1/telemetry?{text}")).read(wire.telemetry_from_json)
 
     # Commands
 
@@ -218,9 +220,11 @@ class RemoteClient:
             headers["Content-Type"] = "application/json"
         if self._read_only:
             headers["Gridtop-Access"] = "read"
-        exchange = (self._connection.exchange, method, target, body, headers)
+        loop = asyncio.get_running_loop()
         try:
-            answer: _Answer = await asyncio.get_running_loop().run_in_executor(self._worker, *exchange)
+            answer = await loop.run_in_executor(
+                self._worker, self._connection.exchange, method, target, body, headers
+            )
         except (OSError, http.client.HTTPException) as error:
             self._lose(error)
             raise EngineLost(self.link.detail) from error
@@ -251,13 +255,19 @@ class _Answer:
         self.instance = instance
         self.body = body
 
-    def json(self) -> Any:
-        return json.loads(self.body)
+    def read(self, from_json: Callable[[Any], Read]) -> Read:
+        """What the body says; GridtopError when it says something else."""
+        try:
+            return from_json(json.loads(self.body))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise GridtopError(
+                f"the engine's answer is not understood; is it of another version? ({error!r})"
+            ) from error
 
     def failure(self) -> GridtopError:
         """The engine's refusal as the error that it was."""
         try:
-            answer = self.json()
+            answer = json.loads(self.body)
             return wire.failure_of(answer.get("exit"), clean(str(answer["error"]), 2000))
         except (ValueError, KeyError, AttributeError):
             return GridtopError(f"the engine answered with status {self.status}")

@@ -349,11 +349,11 @@ def _whole(value: Any, name: str) -> int:
 def _moment(text: str) -> np.datetime64:
     try:
         moment = np.datetime64(text.removesuffix("Z"), "ns")
+        if not np.isnat(moment):
+            return moment
     except ValueError:
-        moment = np.datetime64("NaT")
-    if np.isnat(moment):
-        raise Refusal(400, "time must be ISO 8601 in UTC, such as 2026-01-01T00:00:12.5Z")
-    return moment
+        pass
+    raise Refusal(400, "time must be ISO 8601 in UTC, such as 2026-01-01T00:00:12.5Z")
 
 
 def _message(event: Event) -> str:

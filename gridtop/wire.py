@@ -102,7 +102,8 @@ def event_from_json(data: Json) -> Event:
     event = dict(data) | {"pass_number": data["pass"]}
     wall = _time(data["wall"])
     event["wall"] = 0.0 if wall is None else float(wall.astype("datetime64[ms]").astype(np.int64)) / 1000
-    return _record(Event, event, times=("time", "since"))
+    read: Event = _record(Event, event, times=("time", "since"))
+    return read
 
 
 def failure_of(exit_code: int | None, sentence: str) -> GridtopError:

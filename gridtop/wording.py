@@ -24,35 +24,38 @@ def message(
     lasted: str = "",
     gate_closed: bool = False,
 ) -> str:
-    """One line for one event: `R3 phase A voltage_pu 0.71 pu below critical limit 0.9 pu`.
+    """One line for one event: `R3 A voltage 0.71 pu below 0.9 pu (critical)`.
 
+    The most important words stand first, because a screen of 80 columns shows no more than fifty letters.
     `level` is the one concerned (0 warning, 1 critical); `worst` and `lasted` speak of the alarm so far.
     """
     what = subject(lane)
-    limit = f"{LEVELS[level]} limit {_threshold(lane, level)}"
     at = "" if math.isnan(value) else f" at {amount(value, lane.unit)}"
     if gate_closed and lane.settings.gate is not None:
         at = f", {clean(lane.settings.gate.on)} left its gate"
-    past = f"lasted {lasted}, worst {amount(worst, lane.unit)}"
+    past = f"after {lasted}, worst {amount(worst, lane.unit)}"
     match transition:
         case "raised" | "escalated":
             side = "at" if value == lane.limit(level) else _SIDES[lane.direction]
             before = ", was warning" if transition == "escalated" else ""
-            return f"{what} {amount(value, lane.unit)} {side} {limit}{before}"
+            limit = f"{_threshold(lane, level)} ({LEVELS[level]}{before})"
+            return f"{what} {amount(value, lane.unit)} {side} {limit}"
         case "eased":
-            return f"{what} eased to warning{at}: no longer {_SIDES[lane.direction]} {limit}"
+            return (
+                f"{what} eased to warning{at}, no longer {_SIDES[lane.direction]} {_threshold(lane, level)}"
+            )
         case "latched":
-            return f"{what} back{at}, held until acknowledged: {past}"
+            return f"{what} back{at} {past}; held until acknowledged"
         case "reset":
-            return f"{what} still {LEVELS[level]}{at} when the pass ended: {past}"
+            return f"{what} still {LEVELS[level]}{at} when the pass ended, {past}"
         case "acknowledged":
             return f"{what} {LEVELS[level]} alarm acknowledged{at}"
         case _:
-            return f"{what} cleared{at}: {past}"
+            return f"{what} cleared{at} {past}"
 
 
 def subject(lane: Lane) -> str:
-    """The quantity and its place: `R3 phase A voltage_pu`, or `zscore of R3 phase A voltage` for a score."""
+    """The quantity and its place: `R3 A voltage`, or `zscore of R3 A voltage` for a score."""
     name = clean(_place(lane.subject))
     return f"{clean(lane.rule)} of {name}" if lane.is_score else name
 
@@ -60,9 +63,11 @@ def subject(lane: Lane) -> str:
 def _place(channel: Channel) -> str:
     if not channel.terminal or channel.quantity == "other":
         return channel.name
-    phase = _SEQUENCES.get(channel.phase) or (channel.phase and f"phase {channel.phase}")
+    phase = _SEQUENCES.get(channel.phase, channel.phase)
+    # The unit says that it is per unit.
+    quantity = channel.quantity.removesuffix("_pu").replace("_", " ")
     angle = "angle" if channel.part == "angle" else ""
-    return " ".join(part for part in (channel.terminal, phase, channel.quantity, angle) if part)
+    return " ".join(part for part in (channel.terminal, phase, quantity, angle) if part)
 
 
 def amount(value: float, unit: str) -> str:

@@ -560,7 +560,7 @@ class TestEvents:
             transition="raised",
             severity="critical",
             rule="undervoltage",
-            message="R3 phase A voltage_pu 0.7 pu below critical limit 0.9 pu",
+            message="R3 A voltage 0.7 pu below 0.9 pu (critical)",
             row=2,
             time=seconds(0.2)[0],
             since=seconds(0.1)[0],
@@ -579,39 +579,39 @@ class TestEvents:
         bench = Bench({"undervoltage": self.UNDERVOLTAGE | {"on_delay": "0s"}}, self.VOLTAGE)
         events = bench.feed(0.94, 0.9, 0.71345, 0.94, 0.94, 0.94, 1, 1, 1)
         assert [event.message for event in events] == [
-            "R3 phase A voltage_pu 0.94 pu below warning limit 0.95 pu",
-            "R3 phase A voltage_pu 0.9 pu at critical limit 0.9 pu, was warning",
-            "R3 phase A voltage_pu eased to warning at 0.94 pu: no longer below critical limit 0.9 pu",
-            "R3 phase A voltage_pu cleared at 1 pu: lasted 0.8 s, worst 0.7135 pu",
+            "R3 A voltage 0.94 pu below 0.95 pu (warning)",
+            "R3 A voltage 0.9 pu at 0.9 pu (critical, was warning)",
+            "R3 A voltage eased to warning at 0.94 pu, no longer below 0.9 pu",
+            "R3 A voltage cleared at 1 pu after 0.8 s, worst 0.7135 pu",
         ]
         assert [event.limit for event in events] == [0.95, 0.9, 0.9, 0.95]
 
     def test_the_message_of_a_size_shows_both_limits(self) -> None:
         [event] = Bench({"rule": {"abs": {"warning": 0.5}}}, [channel("R1:x", "Hz")]).feed(-0.62)
-        assert event.message == "R1 x -0.62 Hz beyond warning limit ±0.5 Hz"
+        assert event.message == "R1 x -0.62 Hz beyond ±0.5 Hz (warning)"
 
     def test_a_gate_that_closed_is_the_reason_of_clearing(self) -> None:
         rule = {"high": {"warning": 1}, "gate": {"on": "load", "min": 1}}
         events = Bench({"rule": rule}, [channel("R1:x"), channel("R1:load")]).feed((1.5, 1), (NAN, 0))
-        assert events[1].message == "R1 x cleared, load left its gate: lasted 0.1 s, worst 1.5 pu"
+        assert events[1].message == "R1 x cleared, load left its gate after 0.1 s, worst 1.5 pu"
         assert events[1].value is None
 
     def test_what_is_held_reset_or_acknowledged_says_so(self) -> None:
         bench = Bench({"rule": {"high": {"warning": 1}, "latch": True}})
         raised, latched = bench.feed(1.5, 0.5)
-        assert latched.message == "R1 x back at 0.5 pu, held until acknowledged: lasted 0.1 s, worst 1.5 pu"
+        assert latched.message == "R1 x back at 0.5 pu after 0.1 s, worst 1.5 pu; held until acknowledged"
         [seen, cleared] = bench.engine.acknowledge(raised.id)
         assert seen.message == "R1 x warning alarm acknowledged at 0.5 pu"
-        assert cleared.message == "R1 x cleared at 0.5 pu: lasted 0.1 s, worst 1.5 pu"
+        assert cleared.message == "R1 x cleared at 0.5 pu after 0.1 s, worst 1.5 pu"
         bench.feed(1)
         [reset] = bench.engine.reset()
-        assert reset.message == "R1 x still warning at 1 pu when the pass ended: lasted 0 s, worst 1 pu"
+        assert reset.message == "R1 x still warning at 1 pu when the pass ended, after 0 s, worst 1 pu"
 
     def test_a_recording_without_a_clock_has_rows_and_no_times(self) -> None:
         bench = Bench({"rule": {"high": {"warning": 1}, "on_delay": "100ms"}}, clock="row")
         raised, cleared = bench.feed(1, 1, 0)
         assert (raised.time, raised.since, raised.row, raised.since_row) == (None, None, 1, 0)
-        assert cleared.message.endswith("lasted 2 frames, worst 1 pu")
+        assert cleared.message.endswith("after 2 frames, worst 1 pu")
         bench.feed(1, 1)
         [alarm] = bench.engine.active()
         assert (alarm.time, alarm.since, alarm.row, alarm.since_row) == (None, None, 4, 3)
@@ -628,7 +628,7 @@ class TestEvents:
         block = Block(channels, seconds(0, 0.1), np.array([[1.0, 3.0], [9.0, 5.2]]))
         [event] = engine.process(block, {"zscore": ["calm", "x is 5 sigma\x1b high"]})
         assert (event.channel, event.quantity, event.unit, event.value) == ("R1:x", "x", "", 5.2)
-        assert event.message == "zscore of R1 x 5.2 above warning limit 4; x is 5 sigma\ufffd high"
+        assert event.message == "zscore of R1 x 5.2 above 4 (warning); x is 5 sigma\ufffd high"
 
     def test_events_are_in_the_order_of_row_rule_channel_and_direction(self) -> None:
         rules = {

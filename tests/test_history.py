@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridtop.blocks import Block
 from gridtop.client import TelemetryRequest
-from gridtop.history import History
+from gridtop.history import CAPACITY, SPANS, History
 from tests.streams import block_of, channel_set, times
 
 CHANNELS = channel_set("a", "b", rate=10.0)
@@ -90,3 +93,115 @@ def test_the_envelope_holds_exactly_the_window_however_the_stream_is_cut(
         assert np.isnan(seen.minimum).all()
     filled = np.isfinite(seen.minimum)
     assert (seen.minimum[filled] <= seen.maximum[filled]).all()
+
+
+SMALL = 5120
+"""Bytes for two channels: 384 frames, and 16 buckets in each level of the pyramid."""
+KEPT_BUCKETS = 16
+
+
+def placements(
+    time: np.ndarray, newest: int, length: int, buckets: int, slack: int
+) -> tuple[np.ndarray, ...]:
+    """(n,) the earliest and the latest bucket in which each frame may show."""
+    spans = np.array(SPANS)
+    finest = np.full(len(time), spans[-1])
+    for span in spans[::-1]:
+        kept = np.unique(time // span)[-KEPT_BUCKETS:]
+        finest[time // span >= kept[0]] = span
+    early = np.maximum(length / 3.9, finest * slack)
+    first = newest // length - buckets + 1
+    return tuple(
+        np.clip((moment // length - first).astype(np.int64), 0, buckets - 1)
+        for moment in (time - early, time)
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 6000),
+    st.sampled_from([1, 12, 250, 4096]),
+    st.sampled_from([2.0, 10.0, 120.0]),
+    st.integers(1, 60),
+    st.floats(1.0, 4000.0),
+)
+def test_what_the_ring_has_forgotten_is_still_in_the_envelope_near_its_time(
+    seed: int, frames: int, cut: int, rate: float, buckets: int, window: float
+) -> None:
+    random = np.random.default_rng(seed)
+    channels = channel_set("a", "b", rate=rate)
+    values = np.round(random.normal(size=(frames, 2)), 3).astype(np.float32).astype(np.float64)
+    values[random.random(frames) < 0.2] = np.nan
+    pauses = np.cumsum((random.random(frames) < 0.01) * random.integers(0, 100, frames))
+    moments = times(frames, rate) + pauses.astype("timedelta64[s]")
+    history = History(channels, SMALL)
+    for row in range(0, frames, cut):
+        part = slice(row, row + cut)
+        history.add(Block(channels, moments[part], values[part], row=row))
+
+    seen = history.telemetry(TelemetryRequest(("b",), window, buckets))
+    low, high = seen.minimum[0], seen.maximum[0]
+    time = moments.astype(np.int64)
+    newest, length = time[-1], round(round(window * 1e9) / buckets)
+    inside = (time > newest - round(window * 1e9)) & np.isfinite(values[:, 1])
+    earliest, latest = placements(time, newest, length, buckets, 1)
+    for value, early, late in zip(values[inside, 1], earliest[inside], latest[inside], strict=True):
+        assert (low[early : late + 1] <= value).any()
+        assert (high[early : late + 1] >= value).any()
+    earliest, latest = placements(time, newest, length, buckets, 5)
+    for extremes in (low, high):
+        for bucket in np.flatnonzero(np.isfinite(extremes)):
+            theirs = values[(earliest <= bucket) & (bucket <= latest), 1]
+            assert extremes[bucket] in theirs
+    if inside.any():
+        assert seen.lowest[0] <= values[inside, 1].min()
+        assert seen.highest[0] >= values[inside, 1].max()
+
+
+def test_a_spike_of_one_frame_is_in_the_envelope_of_a_day_at_120_frames_a_second() -> None:
+    channels = channel_set("a", rate=120.0)
+    history = History(channels, CAPACITY // 160)  # the share of one of 160 channels
+    spike, day = 12_345, 120 * 86_400
+    values = np.zeros((day, 1), dtype=np.float32)
+    values[spike] = 7.0
+    for row in range(0, day, 1 << 16):
+        history.add(block_of(values[row : row + (1 << 16)], channels, row))
+    seen = history.telemetry(TelemetryRequest(("a",), 86_400.0, 320))
+    assert seen.highest[0] == 7.0
+    assert np.flatnonzero(seen.maximum[0] == 7.0).tolist() == [0]
+    assert np.isfinite(seen.maximum).all()
+
+
+def test_memory_is_all_taken_at_the_start_and_stays_flat() -> None:
+    history = History(CHANNELS, 1 << 20)
+    values = np.zeros((1000, 2))
+
+    def add(blocks: int, row: int) -> None:
+        for number in range(blocks):
+            history.add(block_of(values, CHANNELS, row + number * 1000))
+
+    add(5, 0)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        add(300, 5000)
+        assert tracemalloc.get_traced_memory()[0] - before < 64 << 10
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_clock_that_was_put_back_loses_no_extreme() -> None:
+    history = History(CHANNELS)
+    history.add(block_of([[1.0, 5.0]] * 40, CHANNELS, 100))
+    history.add(block_of([[9.0, 5.0]] * 20, CHANNELS, 90))
+    seen = history.telemetry(TelemetryRequest(("a",), 60.0, 30))
+    assert (seen.lowest[0], seen.highest[0]) == (1.0, 9.0)
+
+
+def test_a_window_of_no_length_shows_the_newest_frame() -> None:
+    history = History(CHANNELS)
+    history.add(block_of([[1.0, 5.0], [2.0, 6.0]], CHANNELS))
+    for window in (0.0, -3.0, 1e-12):
+        assert history.telemetry(TelemetryRequest(("a",), window, 3)).highest[0] == 2.0
+    assert history.telemetry(TelemetryRequest(("a",), 1e300, 3)).lowest[0] == 1.0

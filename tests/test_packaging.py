@@ -49,7 +49,9 @@ def test_the_wheel_installs_one_package(installed: Path) -> None:
     assert {"tui", "plugins", "models", "data", "config.yaml", "py.typed", "api.py"} <= inside
 
 
-def test_an_installed_gridtop_runs_its_own_configuration_from_anywhere(installed: Path, tmp_path: Path) -> None:
+def test_an_installed_gridtop_runs_its_own_configuration_from_anywhere(
+    installed: Path, tmp_path: Path
+) -> None:
     assert gridtop("--version", installed=installed, cwd=tmp_path).stdout.startswith("gridtop ")
     where = subprocess.run(
         [sys.executable, "-c", "import gridtop; print(gridtop.__file__, list(gridtop.__path__))"],
@@ -68,7 +70,9 @@ def test_an_installed_gridtop_runs_its_own_configuration_from_anywhere(installed
 
 
 def test_everything_the_screen_reads_is_in_the_wheel(installed: Path) -> None:
-    shipped = {path.relative_to(ROOT) for path in (ROOT / "tui").rglob("*") if path.suffix in (".py", ".tcss")}
+    shipped = {
+        path.relative_to(ROOT) for path in (ROOT / "tui").rglob("*") if path.suffix in (".py", ".tcss")
+    }
     assert all((installed / "gridtop" / path).is_file() for path in shipped)
 
 

@@ -55,6 +55,7 @@ def events_in(said: bytes) -> list[tuple[int, dict[str, Any]]]:
 
 
 STREAM = {"Accept": "text/event-stream"}
+JSON = {"Content-Type": "application/json"}
 
 
 async def test_the_bytes_of_events_are_those_of_the_log(place: Path, tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ async def test_events_arrive_as_they_happen_and_silence_has_a_heartbeat(place: P
 
 async def test_a_reader_that_stalls_is_cut_off_and_delays_nobody(place: Path, tmp_path: Path) -> None:
     monitor = monitor_of(low_voltage(tmp_path))
-    async with served(monitor, place, patience=0.2) as server, session(place) as http:
+    async with served(monitor, place, patience=0.2, heartbeat=0.1) as server, session(place) as http:
         await ended(monitor)
         stalled, writer = await asyncio.open_unix_connection(str(place), limit=1024)
         writer.write(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
@@ -157,7 +158,7 @@ async def test_streams_are_limited_in_number_and_end_with_the_engine(
         ("POST", "/v1/replay/seek", {"json": {"row": 1.5}}, 400, '{"row": WHOLE NUMBER}'),
         ("POST", "/v1/replay/seek", {"json": {"time": "tomorrow"}}, 400, "ISO 8601"),
         ("POST", "/v1/replay/step", {"json": [1]}, 400, "not a JSON object"),
-        ("POST", "/v1/replay/step", {"data": b"{", "headers": {"Content-Type": "application/json"}}, 400, "not JSON"),
+        ("POST", "/v1/replay/step", {"data": b"{", "headers": JSON}, 400, "not JSON"),
         ("POST", "/v1/replay/step", {"data": b"frames=1"}, 415, "Content-Type: application/json"),
         ("POST", "/v1/replay/step", {"json": {"x": "y" * 70_000}}, 413, "larger than 65536 bytes"),
         ("GET", "/v1/hello", {"headers": {"Host": "evil.example"}}, 403, "host name"),

@@ -92,7 +92,7 @@ def test_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("new.parquet", "must end in .csv or .csv.gz"), ("no/folder/new.csv", "No such file")],
+    [("new.txt", "must end in .csv, .csv.gz or .parquet"), ("no/folder/new.csv", "No such file")],
 )
 def test_impossible_file_is_one_clear_line(tmp_path: Path, name: str, message: str) -> None:
     result = run("-o", tmp_path / name)

@@ -1,33 +1,39 @@
-"""`gridtop simulate`: makes a recording of the simulated two-line testbed."""
+"""`gridtop simulate`: makes recordings of the simulated two-line testbed."""
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from gridtop.errors import GridtopError
 
 if TYPE_CHECKING:
-    from gridtop.simulation import Frames
+    from gridtop.simulation import Simulation
+    from gridtop.simulation.recording import Labels
+    from gridtop.simulation.scenario_files import Scenario
+    from gridtop.simulation.shards import Batch
 
-START = "2026-01-01T00:00:00"
-"""The time of the first frame, UTC: a simulated recording has no date of its own."""
-_PORTION = 300
-"""Frames between two updates of the progress bar."""
+T = TypeVar("T")
+
+_DURATION = timedelta(minutes=5)
+_RATE = 30
+_SEED = 1
+_SCENARIO_START = 5.0
+"""Seconds of quiet before a numbered scenario."""
 
 
-def _duration(context: click.Context, parameter: click.Parameter, value: str) -> timedelta:
+def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
     from gridtop.units import parse_duration
 
+    if value is None:
+        return None
     try:
         duration = parse_duration(value)
     except (ValueError, OverflowError) as error:
@@ -42,89 +48,148 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str) ->
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write: .csv, or .csv.gz for a compressed one.",
+    type=click.Path(path_type=Path),
+    help="The file to write: .csv, .csv.gz or .parquet; with --hours, a folder.",
 )
+@click.option("--duration", callback=_duration, help="How long: 90s, 5m, 1h.  [default: 5m]")
+@click.option("--hours", type=click.IntRange(1, 87_600), help="That many hours instead, one file each.")
 @click.option(
-    "--duration", default="5m", show_default=True, callback=_duration, help="How long: 90s, 5m, 1h."
+    "--jobs", type=click.IntRange(1, 256), help="Processes that make hours.  [default: one a processor]"
 )
-@click.option(
-    "--rate", default=30, show_default=True, type=click.IntRange(10, 120), help="Frames per second."
-)
-@click.option(
-    "--seed",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="The same seed, the same recording.",
-)
+@click.option("--rate", type=click.IntRange(10, 120), help="Frames per second.  [default: 30]")
+@click.option("--seed", type=click.IntRange(min=0), help="The same seed, the same recording.  [default: 1]")
 @click.option(
     "--events/--no-events",
     default=True,
     show_default=True,
     help="Faults, trips, outages and load steps, repeated every five minutes; or a quiet grid.",
 )
+@click.option("--scenario", help="A scenario file (.yaml), or one of the public data's: 1 to 30, 35 to 41.")
+@click.option(
+    "--labels",
+    type=click.Choice(["marker", "full"]),
+    help="The columns of the public data, or phase and spoofed besides.  [default: full with --hours]",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["parquet", "csv.gz"]), help="With --hours: the kind of the files."
+)
 @click.option("--force", is_flag=True, help="Overwrite the file if there is one.")
-def command(output: Path, duration: timedelta, rate: int, seed: int, events: bool, force: bool) -> None:
+def command(
+    output: Path,
+    duration: timedelta | None,
+    hours: int | None,
+    jobs: int | None,
+    rate: int | None,
+    seed: int | None,
+    events: bool,
+    scenario: str | None,
+    labels: Labels | None,
+    form: str | None,
+    force: bool,
+) -> None:
     """Make a recording of a simulated grid: two lines, four relays, and what can happen to them.
 
-    The columns are those of the public power-system attack data behind a time column; data/README.md
-    explains them.
+    The columns are those of the public power-system attack data behind a time column (data/README.md);
+    a list of the events is written beside the recording. With --hours everything is drawn from ranges,
+    anew for each hour; the same command again goes on where it was interrupted (docs/simulation.md).
     """
-    if not output.name.endswith((".csv", ".csv.gz")):
-        raise GridtopError(f"cannot write {output}: its name must end in .csv or .csv.gz")
-    frames = max(1, round(duration.total_seconds() * rate))
-    try:
-        if output.exists() and not force:
-            raise GridtopError(f"{output} exists already; add --force to overwrite it")
-        with _replacing(output) as file:
-            _write(file, frames, rate, seed, events)
-    except OSError as error:
-        raise GridtopError(f"cannot write {output}: {error.strerror or error}") from None
-    size = output.stat().st_size / 1e6
-    click.echo(f"{output}: {frames} frames, {frames / rate:g} s, {size:.2f} MB", err=True)
+    if not events and (scenario or hours):
+        raise click.UsageError("--no-events is a quiet grid: --scenario and --hours cannot go with it")
+    plot = _read(scenario, seed)
+    seed = _first(seed, plot.seed, _SEED)
+    rate = _first(rate, plot.rate, _RATE)
+    if hours is None:
+        for name, value in (("--jobs", jobs), ("--format", form)):
+            if value is not None:
+                raise click.UsageError(f"{name} goes with --hours only")
+        frames = max(1, round(_first(duration, plot.duration, _DURATION).total_seconds() * rate))
+        simulation = _simulation(plot, scenario, events, seed, rate)
+        _write_file(output, simulation, frames, labels or "marker", force)
+        return
+    if duration is not None:
+        raise click.UsageError("--duration and --hours cannot go together")
+    if plot.events is not None:
+        raise click.UsageError("--hours draws its events: the scenario may hold ranges:, but no events")
+    batch = _batch(plot, seed, rate, labels or "full", form)
+    _write_hours(output, batch, hours, jobs or os.cpu_count() or 1)
 
 
-def _write(file: io.TextIOBase, frames: int, rate: int, seed: int, events: bool) -> None:
-    from gridtop.simulation import COLUMNS, Simulation, tour
-
-    simulation = Simulation(events=tour() if events else (), seed=seed, rate=rate)
-    file.write(",".join(("time", *COLUMNS)) + "\n")
-    # Nobody wants a progress bar in a log file.
-    progress = click.progressbar(length=frames, label="simulating", file=sys.stderr)
-    with progress if sys.stderr.isatty() else nullcontext() as bar:
-        for first in range(0, frames, _PORTION):
-            portion = simulation.read(min(_PORTION, frames - first))
-            file.writelines(_lines(portion))
-            if bar:
-                bar.update(len(portion))
-
-
-def _lines(frames: Frames) -> Iterator[str]:
-    """The frames as lines of CSV, at the resolution of the instruments; an empty cell has no value."""
+def _read(scenario: str | None, seed: int | None) -> Scenario:
+    """What the scenario file says; of a numbered scenario the events, and the usual ranges."""
     import numpy as np
 
-    from gridtop.simulation.instruments import DECIMALS
+    from gridtop import simulation
+    from gridtop.simulation.scenario_files import Scenario, read_scenario
 
-    form = ",".join(f"%.{decimals}f" for decimals in DECIMALS.values())
-    times = np.datetime64(START, "us") + frames.time
-    for time, values, label in zip(times, frames.values.tolist(), frames.labels, strict=True):
-        yield f"{time}Z,{(form % tuple(values)).replace('nan', '')},{label}\n"
+    if scenario is None:
+        return Scenario()
+    if not scenario.isdecimal():
+        return read_scenario(Path(scenario), os.environ)
+    try:
+        random = np.random.default_rng(_first(seed, _SEED))
+        events = simulation.scenario(int(scenario), random, _SCENARIO_START)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--scenario") from None
+    return Scenario(events, simulation.Ranges())
+
+
+def _simulation(plot: Scenario, scenario: str | None, events: bool, seed: int, rate: int) -> Simulation:
+    from gridtop import simulation
+
+    if scenario is None:
+        return simulation.Simulation(events=simulation.tour() if events else (), seed=seed, rate=rate)
+    draw = simulation.Draw(plot.ranges, seed) if plot.ranges else None
+    happening = plot.events if plot.events is not None else draw.events() if draw else ()
+    conditions = draw.conditions() if draw else None
+    return simulation.Simulation(events=happening, seed=seed, rate=rate, conditions=conditions)
+
+
+def _write_file(output: Path, simulation: Simulation, frames: int, labels: Labels, force: bool) -> None:
+    from gridtop.simulation.recording import check_format, events_path, write_recording
+
+    check_format(output)
+    try:
+        for path in (output, events_path(output)):
+            if path.exists() and not force:
+                raise GridtopError(f"{path} exists already; add --force to overwrite it")
+        with _progress(frames) as progress:
+            write_recording(output, simulation, frames, labels=labels, progress=progress)
+        size = output.stat().st_size / 1e6
+    except OSError as error:
+        raise GridtopError(f"cannot write {output}: {error.strerror or error}") from None
+    click.echo(f"{output}: {frames} frames, {frames / simulation.rate:g} s, {size:.2f} MB", err=True)
+
+
+def _batch(plot: Scenario, seed: int, rate: int, labels: Labels, form: str | None) -> Batch:
+    from gridtop.simulation import Ranges
+    from gridtop.simulation.recording import parquet_installed
+    from gridtop.simulation.shards import Batch
+
+    suffix = f".{form}" if form else ".parquet" if parquet_installed() else ".csv.gz"
+    return Batch(seed, rate, labels, suffix, plot.ranges or Ranges())
+
+
+def _write_hours(folder: Path, batch: Batch, hours: int, jobs: int) -> None:
+    from gridtop.simulation.shards import make_hours
+
+    try:
+        with _progress(hours * batch.frames) as progress:
+            made = make_hours(folder, batch, hours, jobs, progress)
+    except OSError as error:
+        raise GridtopError(f"cannot write to {folder}: {error.strerror or error}") from None
+    click.echo(f"{folder}: {hours} hours, {made} of them new", err=True)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[io.TextIOBase]:
-    """A text file that takes the place of `path` when it is complete, and is gone when it is not.
+def _progress(frames: int) -> Iterator[Callable[[int], object]]:
+    """What is to be told how many frames are done. Nobody wants a progress bar in a log file."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    with click.progressbar(length=frames, label="simulating", file=sys.stderr) as bar:
+        yield bar.update
 
-    Compressed without name and date, so that the same text gives the same bytes.
-    """
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("wb") as raw:
-            packs = path.suffix == ".gz"
-            packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if packs else raw
-            with packed, io.TextIOWrapper(packed, encoding="ascii", newline="") as text:
-                yield text
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+def _first(*values: T | None) -> T:
+    """The first that is given."""
+    return next(value for value in values if value is not None)

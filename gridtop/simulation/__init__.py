@@ -9,6 +9,7 @@ What else the engine needs of it is named here; docs/simulation.md says what is 
 
 from __future__ import annotations
 
+from gridtop.simulation.drawing import Draw
 from gridtop.simulation.events import (
     KINDS,
     PHASES,
@@ -40,7 +41,7 @@ from gridtop.simulation.logs import LogErrors
 from gridtop.simulation.network import Fault, GridParameters
 from gridtop.simulation.occurrences import AFTERMATH, Occurrence
 from gridtop.simulation.protection import Protection
-from gridtop.simulation.ranges import Draw, Ranges
+from gridtop.simulation.ranges import Ranges
 from gridtop.simulation.testbed import Conditions, Frames, Simulation
 from gridtop.simulation.timetables import SCENARIOS, scenario, timetable, tour
 from gridtop.simulation.transducers import InstrumentErrors

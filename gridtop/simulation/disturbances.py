@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,16 +36,13 @@ class Disturbance:
 
     def part(self, cut: slice) -> Disturbance:
         """The samples of a stretch."""
-        return Disturbance(*(None if value is None else value[cut] for value in self._all))
-
-    @property
-    def _all(self) -> tuple[Floats | None, Complexes | None, Floats | None, Floats | None]:
-        return self.load, self.inrush, self.drive, self.damping
+        everything: tuple[Any, ...] = (self.load, self.inrush, self.drive, self.damping)
+        return Disturbance(*(None if value is None else value[cut] for value in everything))
 
 
 def disturbance(grid: GridParameters, events: Sequence[Event], time: Floats) -> Disturbance:
     """What `events` and the hour do at the times (n,) in seconds; each event looks after its own duration."""
-    load = daily_load(grid, time) if grid.daily_depth else None
+    load: Floats | None = daily_load(grid, time) if grid.daily_depth else None
     inrush: Complexes | None = None
     drive: Floats | None = None
     damping: Floats | None = None
@@ -58,14 +56,11 @@ def disturbance(grid: GridParameters, events: Sequence[Event], time: Floats) -> 
                 added = siemens * decay[:, None] * _INRUSH_OF_PHASES
                 inrush = added if inrush is None else inrush + added
             case ForcedOscillation():
-                wave = on * event.amplitude * np.sin(2 * math.pi * event.frequency * age)
+                wave = np.where(on, event.amplitude * np.sin(2 * math.pi * event.frequency * age), 0.0)
                 if event.source == "load":
                     load = 1 + wave if load is None else load * (1 + wave)
                 else:
-                    drive = _added(
-                        drive,
-                        wave[:, None] * (1.0, 0.0) if event.source == "G1" else wave[:, None] * (0.0, 1.0),
-                    )
+                    drive = _added(drive, wave[:, None] * (np.array(["G1", "G2"]) == event.source))
             case NaturalOscillation():
                 kick = on * (age < _KICK_SECONDS) * event.kick
                 drive = _added(drive, kick[:, None] * _AGAINST_EACH_OTHER)

@@ -1,7 +1,8 @@
-"""What happened, physically: every event with its instants, and the labels that frames carry because of it."""
+"""What happened, physically: every event with its instants, and the labels of frames that follow from it."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,10 +67,10 @@ def occurrence(event: Event, actions: Sequence[Action]) -> Occurrence:
 
 
 def _switching_phases(actions: Sequence[Action]) -> list[tuple[Phase, float, float]]:
-    """`fault` while there is one, else `open` while a breaker is, else `reclosed`; `active` before any of it."""
+    """`fault` while there is one, else `open` while a breaker is, else `reclosed`."""
     phases: list[tuple[Phase, float, float]] = []
     fault, is_open = False, set[Relay]()
-    for action, following in zip(actions, actions[1:], strict=False):
+    for action, following in itertools.pairwise(actions):
         match action:
             case ApplyFault():
                 fault = action.fault is not None
@@ -123,9 +124,9 @@ def due(time: float, samples_per_second: int) -> int:
 
 def spoofed_relays(spoofed: npt.NDArray[np.bool_]) -> Texts:
     """(n,) text from (n, 4), whose measurements are false: `R1+R2`, or `none`."""
-    names = ["none"]
-    for code in range(1, 1 << len(RELAYS)):
-        names.append("+".join(relay for bit, relay in enumerate(RELAYS) if code >> bit & 1))
+    codes = range(1 << len(RELAYS))
+    names = ["+".join(relay for bit, relay in enumerate(RELAYS) if code >> bit & 1) for code in codes]
+    names[0] = "none"
     return np.array(names)[spoofed @ (1 << np.arange(len(RELAYS)))]
 
 

@@ -12,7 +12,8 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,10 +40,10 @@ WARM_UP = 10
 class Conditions:
     """All that a run is made of but its events: grid, protection, instruments and logs."""
 
-    grid: GridParameters = GridParameters()
-    protection: Protection = Protection()
-    instruments: InstrumentErrors = InstrumentErrors()
-    logs: LogErrors = LogErrors()
+    grid: GridParameters = field(default_factory=GridParameters)
+    protection: Protection = field(default_factory=Protection)
+    instruments: InstrumentErrors = field(default_factory=InstrumentErrors)
+    logs: LogErrors = field(default_factory=LogErrors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,13 @@ class Frames:
         return len(self.labels)
 
     @property
-    def arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
+    def arrays(self) -> tuple[Any, ...]:
         """Everything that has a value a frame, in the order above."""
         return self.time, self.phasors, self.values, self.labels, self.phases, self.spoofed
 
     def slice(self, start: int, stop: int) -> Frames:
         """Frames start to stop (exclusive, counted from the first one here) as views, without occurrences."""
-        return Frames(self.row + start, *(array[start:stop] for array in self.arrays))  # type: ignore[arg-type]
+        return Frames(self.row + start, *(array[start:stop] for array in self.arrays))
 
 
 class Simulation:
@@ -153,8 +154,10 @@ class Simulation:
             self._ready = self._advance()
         parts.append(self._ready.slice(0, count))
         self._ready = self._ready.slice(count, len(self._ready))
-        arrays = (np.concatenate(several) for several in zip(*(part.arrays for part in parts), strict=True))
-        frames = Frames(parts[0].row, *arrays)  # type: ignore[arg-type]
+        arrays: list[Any] = [
+            np.concatenate(several) for several in zip(*(part.arrays for part in parts), strict=True)
+        ]
+        frames = Frames(parts[0].row, *arrays)
         return self._with_occurrences(frames)
 
     def blocks(self, frames: int = 256) -> Iterator[Frames]:
@@ -169,7 +172,7 @@ class Simulation:
         last = frames.time.max() / np.timedelta64(1, "s")
         told = tuple(happened for happened in self._untold if happened.start <= last)
         self._untold = [happened for happened in self._untold if happened.start > last]
-        return Frames(frames.row, *frames.arrays, told)  # type: ignore[arg-type]
+        return replace(frames, occurrences=told)
 
     def _advance(self) -> Frames:
         """The next second: always a second, so that the portions a reader asks for cannot change a bit."""
@@ -224,7 +227,7 @@ class Simulation:
         frame = first // every
         microseconds = (2_000_000 * np.arange(frame, frame + self.rate) + self.rate) // (2 * self.rate)
         row, self._row = self._row, self._row + len(rows)
-        arrays = (
+        arrays: tuple[Any, ...] = (
             *(microseconds.astype("timedelta64[us]"), phasors[at_frames], values),
             *(labels.markers(every), labels.phases(every), spoofed[at_frames]),
         )
@@ -298,8 +301,8 @@ class Simulation:
                 self._busy_until = happened.label_end
             for action in actions:
                 self._queue(action)
-                for log in action.logs if isinstance(action, Switch) else ():
-                    self._queue(entry(action.time, log, action.relay, self.conditions.logs, self._log_random))
+                if isinstance(action, Switch):
+                    self._write_down(action)
             if isinstance(event, LoadStep):
                 self._queue(event)
             self._next_event = next(self._events, None)
@@ -307,6 +310,10 @@ class Simulation:
                 raise ValueError(
                     f"events are in order of their start, but behind {event}: {self._next_event}"
                 )
+
+    def _write_down(self, switch: Switch) -> None:
+        for log in switch.logs:
+            self._queue(entry(switch.time, log, switch.relay, self.conditions.logs, self._log_random))
 
     def _queue(self, action: Action | WriteLog | LoadStep | None) -> None:
         if action is not None:

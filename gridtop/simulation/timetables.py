@@ -80,7 +80,7 @@ def choose(random: np.random.Generator, items: Sequence[T]) -> T:
 
 
 def scenario(number: int, random: np.random.Generator, start: float) -> tuple[Event, ...]:
-    """One of the 37 scenarios of the public data, from `start` seconds on; `random` chooses what it leaves open.
+    """One of the 37 scenarios of the public data, from `start` seconds on; `random` fills in the rest.
 
     1-6     phase A to ground on L1 (1-3) or L2 (4-6), at 10-19, 20-79 or 80-90 % of the line
     7-12    the same six, feigned by data injection and followed by a trip command

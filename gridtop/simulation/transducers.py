@@ -1,7 +1,8 @@
-"""Instrument transformers and clocks: their class errors, saturation and defects, ahead of the PMU's filter."""
+"""Instrument transformers and clocks ahead of the PMU's filter: class errors, saturation and defects."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class Transducers:
         keep = math.exp(-1 / (self._errors.dc_time * self._samples_per_second))
         direct = np.empty(currents.shape)
         edges = [0, *(start for start in switchings if start > 0), len(phasors)]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in itertools.pairwise(edges):
             if start in switchings:
                 before = currents[start - 1] if start else self._last
                 if before is not None:

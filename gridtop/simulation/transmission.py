@@ -1,4 +1,4 @@
-"""The way from the PMUs into the recording: channels that stick, and frames lost, late, repeated, reordered."""
+"""The way from the PMUs into the recording: stuck channels, and frames lost, late, repeated or reordered."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gridtop.simulation.events import (
     Event,
     LateFrames,
     MissingFrames,
-    RepeatedFrames,
     ReorderedFrames,
+    RepeatedFrames,
     StuckChannel,
 )
 from gridtop.simulation.instruments import COLUMNS_PER_RELAY, NUMERIC_COLUMNS

@@ -39,14 +39,14 @@ class Moving(FakeClient):
         frame = row % 1800
         if frame == 1113:
             self.alarms = (*self.alarms, sag_alarm(row=row))
-            self.happened(event(row, message="R3 phase A voltage_pu 0.673 pu below critical limit 0.9 pu"))
+            self.happened(event(row, message="R3 A voltage 0.673 pu below 0.9 pu (critical)"))
         elif frame == 1150:
             self.alarms = (frequency_alarm(row=row), *(a for a in self.alarms if a.rule != "voltage"))
             self.happened(
                 event(
                     row,
                     "cleared",
-                    message="R3 phase A voltage_pu cleared at 0.991 pu: lasted 1.2 s, worst 0.671 pu",
+                    message="R3 A voltage cleared at 0.991 pu after 1.2 s, worst 0.671 pu",
                 )
             )
         elif frame == 1300:

@@ -205,7 +205,7 @@ class FakeClient:
 def sag_alarm(terminal: str = "R3", phase: str = "A", row: int = 1113) -> ActiveAlarm:
     """A critical undervoltage."""
     since = FakeClient._time(row)
-    message = f"{terminal} phase {phase} voltage_pu 0.673 pu below critical limit 0.9 pu"
+    message = f"{terminal} {phase} voltage 0.673 pu below 0.9 pu (critical)"
     channel = f"{terminal}:voltage_pu.{phase}"
     return ActiveAlarm(
         f"sag-{terminal}-{phase}", "voltage", channel, "critical", "low", 0.673, 0.671, 0.9, "pu", message,
@@ -260,11 +260,11 @@ def busy_client() -> FakeClient:
             kind="data",
         )
     )
-    client.happened(event(1116, message="R3 phase A voltage_pu 0.673 pu below critical limit 0.9 pu"))
+    client.happened(event(1116, message="R3 A voltage 0.673 pu below 0.9 pu (critical)"))
     client.happened(
         event(
             1116,
-            message="R3 phase B voltage_pu 0.672 pu below critical limit 0.9 pu",
+            message="R3 B voltage 0.672 pu below 0.9 pu (critical)",
             channel="R3:voltage_pu.B",
         )
     )
@@ -283,7 +283,7 @@ def busy_client() -> FakeClient:
             1180,
             "cleared",
             "critical",
-            "R3 phase B voltage_pu cleared at 0.991 pu: lasted 1.2 s, worst 0.671 pu",
+            "R3 B voltage cleared at 0.991 pu after 1.2 s, worst 0.671 pu",
             channel="R3:voltage_pu.B",
         )
     )

@@ -16,6 +16,12 @@ from tests.tui.test_app import settled
 Compare = Callable[..., bool]
 
 
+@pytest.fixture(autouse=True)
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures do not depend on what the person who runs the tests prefers."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
 def app(state: str = "playing", row: int = 1236, calm: bool = False, **options: Any) -> GridtopApp:
     """The app on a disturbance that stands still; no clock runs."""
     client = busy_client()

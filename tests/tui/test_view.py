@@ -182,7 +182,7 @@ def test_paused_and_alarms_are_the_last_to_give_way(width: int) -> None:
 
 def test_what_was_lost_is_counted_only_when_something_was() -> None:
     assert "dropped" not in status_text(160)
-    assert "bad 7" in status_text(160, counts=Counts(infinite=3, unreadable=4))
+    assert "bad 4" in status_text(160, counts=Counts(infinite=3, unreadable=4))
     assert "dropped 2" in status_text(160, counts=Counts(dropped=2))
 
 
@@ -217,7 +217,7 @@ def test_the_banner_is_calm_without_alarms() -> None:
 
 def test_the_banner_shows_the_worst_alarm() -> None:
     line = text(model_with(frequency_alarm(), sag_alarm()).banner(120))
-    assert line.startswith("  !! CRITICAL  since 14:30:37.1  R3:voltage_pu.A  R3 phase A voltage_pu 0.673 pu")
+    assert line.startswith("  !! CRITICAL  since 14:30:37.1  R3:voltage_pu.A  R3 A voltage 0.673 pu")
     assert line.endswith(" 1/2 ")
 
 

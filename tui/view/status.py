@@ -71,8 +71,7 @@ def position_words(transport: Transport) -> str:
 
 def count_words(counts: Counts) -> Row:
     """What was lost or unusable, in words and only when there is some."""
-    bad = counts.unreadable + counts.infinite
-    named = (("missing", counts.missing), ("bad", bad), ("dropped", counts.dropped))
+    named = (("missing", counts.missing), ("bad", counts.unreadable), ("dropped", counts.dropped))
     return tuple(
         Span(f"{word} {_short(number)} ", "warning" if word == "dropped" else "dim")
         for word, number in named
