@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from gridtop import __version__
 from gridtop.blocks import Block
+from gridtop.channels import ChannelSet
 from gridtop.client import Counts, Hello, Snapshot, Telemetry, TelemetryRequest, Transport
 from gridtop.config import Configuration, PluginInstance
 from gridtop.contracts import Host, Sink, Source
@@ -23,6 +24,7 @@ from gridtop.delivery import Delivery
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.events import SEVERITIES, Event, Severity, event_id
 from gridtop.history import History
+from gridtop.loading import explain
 from gridtop.pipeline import Pipeline
 from gridtop.replay import Portion, Replay
 
@@ -79,9 +81,7 @@ class Monitor:
         was published until then is delivered all the same.
         """
         try:
-            await self._open()
-            self._opened.set()
-            await self._until_stopped(self._flow())
+            await self._until_stopped(self._work())
         except GridtopError as error:
             self._failure = error
             self._opened.set()
@@ -98,7 +98,7 @@ class Monitor:
         self._source = source = _built(
             configuration.source, self._host(configuration.source.name), SourceError
         )
-        channels = await source.open()
+        channels = await _opened(source)
         # Detectors may import heavy libraries when they are built.
         self._pipeline = await asyncio.to_thread(
             Pipeline, configuration, channels, source.identity, source.live
@@ -134,7 +134,9 @@ class Monitor:
         if not task.cancelled():
             task.result()
 
-    async def _flow(self) -> None:
+    async def _work(self) -> None:
+        await self._open()
+        self._opened.set()
         async for portion in self._replay.portions():
             await self._process(portion)
         self._take_counts()
@@ -259,6 +261,16 @@ class Monitor:
         await self._publish(await self._running().acknowledge(alarm))
 
 
+async def _opened(source: Source) -> ChannelSet:
+    """The channels of a source; whatever it raises becomes a SourceError."""
+    try:
+        return await source.open()
+    except GridtopError:
+        raise
+    except Exception as error:
+        raise SourceError(f"the source cannot be opened: {explain(error)}") from error
+
+
 def _built(instance: PluginInstance, host: Host, failure: type[GridtopError]) -> Any:
     """The source or sink of a configuration; `failure` with one line when its own code refuses."""
     try:
@@ -266,4 +278,4 @@ def _built(instance: PluginInstance, host: Host, failure: type[GridtopError]) ->
     except GridtopError:
         raise
     except Exception as error:
-        raise failure(f"{instance.name} (type {instance.type}) cannot be built: {error}") from error
+        raise failure(f"{instance.name} (type {instance.type}) cannot be built: {explain(error)}") from error

@@ -19,7 +19,8 @@ from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
 from gridtop.client import FASTEST, SLOWEST, State, Transport
 from gridtop.contracts import Seekable, Source
-from gridtop.errors import GridtopError
+from gridtop.errors import GridtopError, SourceError
+from gridtop.loading import explain
 
 CADENCE = 0.1
 """Seconds between blocks: a block of a live or paced stream holds what became due meanwhile."""
@@ -249,13 +250,22 @@ class Replay:
         while self._chunk is None or not len(self._chunk):
             if self._stream is None:
                 self._stream = self._source.blocks(max(0, self._judged_from - self._context_frames()))
-            block = await anext(self._stream, None)
+            block = await self._read(self._stream)
             if self._goal is not None:
                 return None
             if block is None:
                 return None
             self._chunk = block
         return self._chunk
+
+    async def _read(self, stream: AsyncIterator[Block]) -> Block | None:
+        """The stream's next block, None at its end; whatever a source raises becomes a SourceError."""
+        try:
+            return await anext(stream, None)
+        except GridtopError:
+            raise
+        except Exception as error:
+            raise SourceError(f"the source failed: {explain(error)}") from error
 
     def _context_frames(self) -> int:
         return round(CONTEXT * (self._channels.rate or 1.0))

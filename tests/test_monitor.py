@@ -167,6 +167,46 @@ async def test_a_source_that_cannot_open_fails_in_words_for_the_run_and_for_clie
     await client.close()
 
 
+async def test_a_recording_that_breaks_off_fails_in_words_after_its_events(tmp_path: Path) -> None:
+    rows = ["100000.000000"] * 200_000
+    rows[190_000] = "100000,7"
+    (tmp_path / "torn.csv").write_text("R1-PM1:V,x\n" + "\n".join(row + ",1" for row in rows) + "\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "source: {type: replay, path: torn.csv, speed: max}\nsite: {nominal: {voltage_ll: 230 kV}}\n"
+        'limits: {voltage: {on: "*:voltage_pu", low: {critical: 0.9}}}\n'
+    )
+    running = monitor(path=config)
+    with pytest.raises(SourceError, match=r"torn\.csv: line 190002"):
+        await running.run()
+    assert [event.transition for event in running.events()] == ["raised"]
+    assert running.snapshot().transport.state == "failed"
+
+
+@pytest.mark.parametrize("method", ["open", "blocks"])
+async def test_a_source_that_raises_ends_the_run_in_words(method: str, tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "rough.py").write_text(
+        "from gridtop.api import *\n"
+        "class Rough:\n"
+        "    Config = Settings\n    live = True\n    identity = 'rough'\n"
+        "    def __init__(self, config, host): pass\n"
+        "    async def open(self):\n"
+        f"        if {method == 'open'}: raise RuntimeError('boom')\n"
+        "        return ChannelSet((Channel('a'),), 10.0)\n"
+        "    async def blocks(self, start=0):\n"
+        "        raise RuntimeError('boom')\n"
+        "        yield\n"
+        "    async def close(self): pass\n"
+        "@hookimpl\n"
+        "def gridtop_sources():\n    return [SourceSpec('rough', Rough, 'rough')]\n"
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text("source: {type: rough}\nplugins: {dirs: [plugins]}\n")
+    with pytest.raises(SourceError, match="boom"):
+        await monitor(path=config).run()
+
+
 async def test_a_broken_plugin_that_nobody_uses_is_an_event_and_a_problem(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "broken.py").write_text("import nothing_of_this_name\n")

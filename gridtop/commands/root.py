@@ -64,7 +64,9 @@ def root(context: click.Context) -> None:
 
 def _without_command(arguments: list[str]) -> list[str]:
     """What `gridtop` alone means: the screen, or where there is none, one quick headless pass."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    # Standard error too: that is where the screen is written to.
+    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    if terminal and os.environ.get("TERM", "dumb") != "dumb":
         return ["tui", *arguments]
     click.echo(
         "gridtop: no terminal here; running headless, once, as fast as possible (see gridtop run)", err=True
