@@ -185,8 +185,8 @@ class Recording:
             if times is None:
                 times = self._row_times(np.arange(table.row, table.row + good))
             else:
-                before = times[0] - 1 if before is None else before
-                wrong = ~(np.diff(times, prepend=before) > np.timedelta64(0))  # NaT is wrong, too
+                before = times[0] - np.timedelta64(1, "ns") if before is None else before
+                wrong = ~(np.diff(times, prepend=before) > np.timedelta64(0, "ns"))  # NaT is wrong, too
                 if wrong.any():
                     good = int(np.argmax(wrong))
                     problem = self._time_problem(
