@@ -21,7 +21,7 @@ check: .venv/dev.stamp
 	$(BIN)/mypy
 
 bench: .venv/dev.stamp
-	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in $$(grep -l __main__ benchmarks/*.py); do $(BIN)/python $$file || exit 1; done
 
 schema: .venv/run.stamp
 	$(BIN)/gridtop config schema > docs/config.schema.json

@@ -7,7 +7,7 @@ telemetry at its own resolution, and sends commands. Nothing here knows how the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -27,6 +27,29 @@ State = Literal["starting", "live", "playing", "paused", "ended", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
+class LimitLine:
+    """A threshold to draw into the graph of a channel: beyond `value` lies an alarm of this severity."""
+
+    channel: str
+    direction: Literal["low", "high"]
+    """A rule on the size (`abs`) gives one line of each."""
+    severity: Severity
+    value: float
+    """In the unit of the channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenWishes:
+    """What the configuration wants of screens (`screen:`); what it leaves open is `auto` or None."""
+
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    theme: str = "auto"
+    glyphs: Literal["auto", "unicode", "ascii"] = "auto"
+    rate: float | None = None
+    """Repaints a second."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """What does not change while an engine runs: who it is and which channels it has."""
 
@@ -38,6 +61,9 @@ class Hello:
     """The recording's channels and the quantities derived from them."""
     instance: str = ""
     """Names one run of one engine; sequence numbers of different instances are not comparable."""
+    limits: tuple[LimitLine, ...] = ()
+    """The thresholds of the alarm rules, on quantities and on the channels they are measured as."""
+    screen: ScreenWishes = field(default_factory=ScreenWishes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from gridtop.errors import PluginError
 from gridtop.naming import ChannelMap, ChannelMeaning
 from gridtop.problems import InvalidConfiguration, KeyPath, did_you_mean
 from gridtop.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
+from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
 from gridtop.validation import Findings, describe
 
@@ -123,6 +124,7 @@ SECTIONS: dict[str, str] = {
     "detectors": "plugins that score; the alarm rule stands beside them",
     "alarms": "defaults for every rule",
     "sinks": "where events go",
+    "screen": "how screens look and which keys they have",
     "plugins": "one-file plugins to load, and plugins to leave alone",
 }
 """The sections of a configuration and what each is for."""
@@ -146,6 +148,7 @@ class Configuration:
     detectors: Mapping[str, DetectorInstance]
     sinks: Mapping[str, PluginInstance]
     alarms: AlarmDefaults
+    screen: ScreenSettings
     plugins: PluginSettings
     plugin_problems: tuple[str, ...]
     """One line for each plugin that was found but cannot be loaded."""
@@ -260,6 +263,7 @@ class _Assembly:
             for name in self._names("detectors")
         }
         alarms = self._model("alarms", AlarmDefaults)
+        screen = self._model("screen", ScreenSettings)
         sinks = {name: self._plugin("sink", ("sinks", name), SinkSettings) for name in self._names("sinks")}
         self._check_inhibition(
             limits, {name: plugin.host.alarm for name, plugin in detectors.items() if plugin}
@@ -280,6 +284,7 @@ class _Assembly:
             detectors={name: plugin.detector(name) for name, plugin in detectors.items() if plugin},
             sinks={name: plugin.instance(name) for name, plugin in sinks.items() if plugin},
             alarms=alarms,
+            screen=screen,
             plugins=plugins,
             plugin_problems=tuple(problem.text for problem in self._registry.problems),
             document=self._document,

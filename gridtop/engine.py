@@ -141,17 +141,19 @@ class Engine:
         self._ready = self._lifeline = -1
 
 
-def obey_lifeline(handle: int) -> None:
+def obey_lifeline(handle: int, log: Path | None = None) -> None:
     """In the engine: end this process when the other end of the pipe is gone.
 
     A thread waits, so that a busy event loop cannot miss it: it asks for an orderly end, and forces one
-    when that takes too long.
+    when that takes too long. The file `log` goes as well: who would have read it is gone.
     """
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             while os.read(handle, 64):
                 pass
+        if log is not None:
+            log.unlink(missing_ok=True)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(STOP_SECONDS)
         os._exit(1)

@@ -11,8 +11,8 @@ from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
 from gridtop.client import Telemetry, TelemetryRequest
 
-CAPACITY = 40 << 20
-"""Bytes of values kept: of 160 channels at 120 frames/s five minutes of frames, and days of extremes."""
+CAPACITY = 24 << 20
+"""Bytes of values kept: of 160 channels at 120 frames/s three minutes of frames, and days of extremes."""
 
 _SECOND = 1_000_000_000
 SPANS = tuple(_SECOND * 4**level // 16 for level in range(8))
@@ -87,8 +87,8 @@ class History:
         Bucket edges lie on multiples of the bucket's length, so that a bucket's content does not change
         while the window moves. Where the frames themselves are gone, or too many to look at, the
         extremes come from the pyramid: none is lost, and each is placed at most a quarter of a bucket
-        too early, or as much as the finest level that still reaches back so far. Names that are not
-        channels give NaN rows.
+        too early. Where only levels coarser than that reach back so far, an extreme fills all that its
+        bucket there covers. Names that are not channels give NaN rows.
         """
         buckets = max(1, request.buckets)
         k = len(request.channels)
@@ -136,8 +136,15 @@ class History:
             if self._frames.complete_since(start + 1):
                 return parts
             until, level = self._frames.oldest, 0
+        else:
+            # What began in an older bucket is placed there: the newest must not look empty for that.
+            time, values = self._frames.since(until - 1, until, columns)
+            parts.append((time, values, values))
         for coarser in self._levels[level:]:
-            parts.append(coarser.since(start, until, columns))
+            part = coarser.since(start, until, columns)
+            parts.append(
+                part if coarser.span <= length else _spread(part, coarser.span, length, start, until)
+            )
             if coarser.low.complete_since(start):
                 break
             until = min(until, coarser.low.oldest)
@@ -232,6 +239,16 @@ class _Level:
         """The buckets that hold anything after `start` and before `until`."""
         time, low = self.low.since(start - self.span + 1, until, columns)
         return time, low, self.high.since(start - self.span + 1, until, columns)[1]
+
+
+def _spread(part: _Part, span: int, length: int, start: int, until: int) -> _Part:
+    """The extremes of buckets of `span` ns, again for each shorter bucket of `length` ns that they cover."""
+    time, low, high = part
+    first = np.maximum(time, start) // length
+    count = (np.minimum(time + span, until) - 1) // length - first + 1
+    index = np.repeat(np.arange(len(time)), count)
+    nth = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
+    return (first[index] + nth) * length, low[index], high[index]
 
 
 def _starts(number: Times) -> npt.NDArray[np.intp]:

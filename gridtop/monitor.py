@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -23,7 +24,8 @@ from gridtop.contracts import Host, Sink, Source
 from gridtop.delivery import Delivery
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.events import SEVERITIES, Event, Severity, event_id
-from gridtop.history import History
+from gridtop.history import CAPACITY, History
+from gridtop.limit_lines import limit_lines
 from gridtop.loading import explain
 from gridtop.pipeline import Pipeline
 from gridtop.replay import Portion, Replay
@@ -69,6 +71,9 @@ class Monitor:
         self._seq = 0
         self._pass = 1
         self._counts = Counts()
+        self._news = asyncio.Condition()
+        self.instance = secrets.token_hex(8)
+        """Names this run among all runs of all engines."""
         self.worst: Severity | None = None
         """The worst severity that any alarm has reached so far."""
 
@@ -103,7 +108,7 @@ class Monitor:
         self._pipeline = await asyncio.to_thread(
             Pipeline, configuration, channels, source.identity, source.live
         )
-        self._history = History(self._pipeline.channels)
+        self._history = History(self._pipeline.channels, CAPACITY if self._keep_history else 0)
         self._replay = Replay(
             source,
             channels,
@@ -169,6 +174,8 @@ class Monitor:
             if event.transition in ("raised", "escalated"):
                 self.worst = max(self.worst or "info", event.severity, key=SEVERITIES.index)
         self._events.extend(published)
+        async with self._news:
+            self._news.notify_all()
         if published and self._delivery is not None:
             await self._delivery.send(published)
 
@@ -225,7 +232,10 @@ class Monitor:
         source = self._configuration.source
         name = Path(str(getattr(source.config, "path", source.type))).name
         live = self._source is not None and self._source.live
-        return Hello(__version__, name, live, self._running().channels)
+        pipeline = self._running()
+        screen = self._configuration.screen.wishes()
+        limits = limit_lines(pipeline.rules, pipeline.channels, self._configuration.site)
+        return Hello(__version__, name, live, pipeline.channels, self.instance, limits, screen)
 
     def snapshot(self) -> Snapshot:
         """The monitor now."""
@@ -244,6 +254,11 @@ class Monitor:
         skipped = max(0, after + 1 - self._events[0].seq)
         stop = min(len(self._events), skipped + limit)
         return tuple(self._events[i] for i in range(skipped, stop))
+
+    async def published(self, after: int) -> None:
+        """Wait until there is an event with a sequence number above `after`."""
+        async with self._news:
+            await self._news.wait_for(lambda: self._seq > after)
 
     def telemetry(self, request: TelemetryRequest) -> Telemetry:
         """The envelope of some channels."""

@@ -163,10 +163,11 @@ class ChannelMap:
         mapped = [self._meaning(name) for name in names]
         time = _time_column(names, mapped)
         labels: dict[str, int] = {}
+        truth = "marker" in names
         channels: list[tuple[int, ChannelMeaning]] = []
         seen: dict[str, int] = {}
         for position, (name, given) in enumerate(zip(names, mapped, strict=True)):
-            meaning = given or built_in(name)
+            meaning = given or (_LABEL if truth and name in _GROUND_TRUTH else built_in(name))
             if meaning.ignore or (time is not None and position == time.position):
                 continue
             if (first := seen.setdefault(name, position)) != position:
@@ -231,6 +232,9 @@ _SINGLES: dict[str, tuple[str, str]] = {
     "PA:Z": ("impedance", "ohm"),
     "PA:ZH": ("impedance", "rad"),
 }
+_LABEL = ChannelMeaning(quantity="label")
+_GROUND_TRUTH = frozenset({"phase", "spoofed"})
+"""Beside a `marker`, as `gridtop simulate --labels full` writes them, these are labels too."""
 _LOG = re.compile(r"(?:control_panel_log|snort_log|relay(?=\d+_log))(?P<number>\d+)(?:_log)?")
 
 

@@ -57,6 +57,11 @@ class Pipeline:
         return self._active
 
     @property
+    def rules(self) -> tuple[BoundRule, ...]:
+        """The alarm rules and the columns they look at."""
+        return self._rules
+
+    @property
     def data_quality(self) -> DataQuality:
         """The counts of bad cells of the present pass."""
         return self._data_quality

@@ -57,6 +57,7 @@ def as_dict(configuration: Configuration) -> dict[str, Any]:
             else _switched_off(configuration, "sinks", name)
             for name in _names(configuration, "sinks")
         },
+        "screen": _dumped(configuration.screen),
         "plugins": _dumped(configuration.plugins),
     }
     for path in configuration.document.environment:

@@ -21,6 +21,7 @@ from gridtop.config import (
 from gridtop.errors import PluginError
 from gridtop.naming import ChannelMeaning
 from gridtop.rules import AlarmDefaults, LimitSettings
+from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def json_schema(registry: Registry, leave_out: Callable[[str], None]) -> Schema:
         "detectors": named(instance("detector")),
         "alarms": section(AlarmDefaults),
         "sinks": named(instance("sink")),
+        "screen": section(ScreenSettings),
         "plugins": section(PluginSettings),
     }
     return {

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -151,7 +152,7 @@ class Server:
         snapshot = self._monitor.snapshot()
         state = snapshot.transport.state
         well = state not in ("starting", "failed")
-        body = {"status": "ok" if well else state, "state": state, "seq": snapshot.seq}
+        body = {"status": "ok" if well else state, "state": state, "seq": snapshot.seq, "pid": os.getpid()}
         return _json(body | {"problems": list(snapshot.problems)}, 200 if well else 503)
 
     async def _hello(self, request: web.Request) -> web.Response:

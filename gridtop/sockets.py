@@ -52,10 +52,14 @@ def resolved(chosen: str) -> Path:
 
 
 def fresh() -> Path:
-    """A socket of this process in the folder, that no engine listens at."""
-    names = (f"{os.getpid()}{end}" for end in ("", *(f"-{n}" for n in range(2, 100))))
+    """A free place of this process in the folder, from which what dead engines left is removed."""
     place = prepared_folder()
-    return next(path for path in (_checked(place / f"{name}.sock") for name in names) if not answers(path))
+    with _alone_in(place):
+        for path in place.glob("*.sock"):
+            if _is_ours(path) and not answers(path):
+                path.unlink()
+    names = (f"{os.getpid()}{end}" for end in ("", *(f"-{n}" for n in range(2, 100))))
+    return next(path for path in (_checked(place / f"{name}.sock") for name in names) if not path.exists())
 
 
 class Listening:

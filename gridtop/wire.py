@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridtop.channels import Channel, ChannelSet
-from gridtop.client import ActiveAlarm, Counts, Hello, Snapshot, Telemetry, Transport
+from gridtop.client import ActiveAlarm, Counts, Hello, LimitLine, ScreenWishes, Snapshot, Telemetry, Transport
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.events import Event, iso_time
 
@@ -34,6 +34,8 @@ def hello_to_json(hello: Hello) -> Json:
         "rate": channels.rate,
         "clock": channels.clock,
         "channels": [dataclasses.asdict(channel) for channel in channels],
+        "limits": [_plain(line) for line in hello.limits],
+        "screen": dataclasses.asdict(hello.screen),
     }
 
 
@@ -42,7 +44,11 @@ def hello_from_json(data: Json) -> Hello:
     channels = ChannelSet(
         tuple(_record(Channel, channel) for channel in data["channels"]), data["rate"], data["clock"]
     )
-    return Hello(data["version"], data["source"], data["live"], channels, data["instance"])
+    limits = tuple(_record(LimitLine, line) for line in data.get("limits", ()))
+    wishes = dict(data.get("screen", {}))
+    wishes["keys"] = {id: tuple(keys) for id, keys in wishes.get("keys", {}).items()}
+    screen = _record(ScreenWishes, wishes)
+    return Hello(data["version"], data["source"], data["live"], channels, data["instance"], limits, screen)
 
 
 def snapshot_to_json(snapshot: Snapshot) -> Json:

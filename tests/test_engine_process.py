@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from gridtop import engine as engines
+from gridtop import sockets
 from gridtop.engine import Engine
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.events import Event
@@ -179,7 +180,7 @@ def test_a_screen_that_is_killed_leaves_no_orphan(when: str, runtime: Path, tmp_
         process.send_signal(signal.SIGKILL)
         process.wait()
         wait_until(lambda: not runs(engine), "the end of the engine")
-    assert not place.exists()
+    assert list(runtime.iterdir()) == []
 
 
 def test_an_engine_whose_loop_hangs_ends_with_its_screen_all_the_same() -> None:
@@ -391,22 +392,67 @@ def test_a_kept_engine_is_attached_to_and_left_again(runtime: Path, tmp_path: Pa
         return speed
 
     assert asyncio.run(speed()) == float("inf")
-    done = subprocess.run([sys.executable, "-m", "gridtop", "attach"], capture_output=True, check=False)
-    assert b"terminal" in done.stderr
-    for log in runtime.glob("*.log"):
-        log.unlink()
-    with at_a_terminal("attach") as (process, keyboard):
-        pass
-    os.kill(_pid_of(place), signal.SIGTERM)
+    os.kill(listener_at(place), signal.SIGTERM)
     wait_until(lambda: not place.exists(), "the end of the engine")
 
 
-def _pid_of(place: Path) -> int:
-    import socket
+def listener_at(place: Path) -> int:
+    """The process that listens at a socket."""
+    with sockets.connected(place, DEADLINE) as connection, connection.makefile("rb") as answer:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        pid: int = json.loads(answer.read().partition(b"\r\n\r\n")[2])["pid"]
+        return pid
 
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(place))
-        return int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], "little")
+
+def test_attach_needs_a_terminal_and_an_engine(runtime: Path) -> None:
+    done = gridtop("attach")
+    assert done.returncode == 2
+    assert b"needs a terminal" in done.stderr
+    with at_a_terminal("attach", "--socket", "nobody") as (process, _):
+        assert process.wait(DEADLINE) == SourceError.code
+
+
+# gridtop run
+
+
+def gridtop(*arguments: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[bytes]:
+    command = [*prefix, sys.executable, "-m", "gridtop", *arguments]
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=DEADLINE
+    )
+
+
+def test_no_serve_touches_no_folder_and_contradicts_a_socket(runtime: Path, tmp_path: Path) -> None:
+    config = str(low_voltage(tmp_path))
+    runtime.chmod(0o777)
+    done = gridtop("run", "-c", config, "-q", "--no-serve")
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, b"", 6)
+    assert list(runtime.iterdir()) == []
+    assert gridtop("run", "-c", config, "--no-serve", "--socket", "lab").returncode == 2
+
+
+def test_a_place_that_is_not_safe_ends_a_run_only_when_it_was_asked_for(
+    runtime: Path, tmp_path: Path
+) -> None:
+    config = str(low_voltage(tmp_path))
+    runtime.chmod(0o777)
+    done = gridtop("run", "-c", config, "-q")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 6)
+    assert b"screens cannot attach" in done.stderr
+    assert b"chmod 700" in done.stderr
+    done = gridtop("run", "-c", config, "--socket", "lab")
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_an_engine_started_with_nohup_outlives_its_terminal(runtime: Path, tmp_path: Path) -> None:
+    config = low_voltage(tmp_path)
+    command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "gridtop", "run", "--stay"]
+    with subprocess.Popen([*command, "-q", "-c", str(config)], stdout=subprocess.DEVNULL) as process:
+        place = engine_in(runtime)
+        process.send_signal(signal.SIGHUP)
+        assert engine_in(runtime) == place
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
 
 
 def test_a_mistake_in_the_configuration_ends_the_screen_with_the_engines_words(

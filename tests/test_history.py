@@ -100,21 +100,16 @@ SMALL = 5120
 KEPT_BUCKETS = 16
 
 
-def placements(
-    time: np.ndarray, newest: int, length: int, buckets: int, slack: int
-) -> tuple[np.ndarray, ...]:
-    """(n,) the earliest and the latest bucket in which each frame may show."""
-    spans = np.array(SPANS)
-    finest = np.full(len(time), spans[-1])
-    for span in spans[::-1]:
-        kept = np.unique(time // span)[-KEPT_BUCKETS:]
-        finest[time // span >= kept[0]] = span
-    early = np.maximum(length / 3.9, finest * slack)
-    first = newest // length - buckets + 1
-    return tuple(
-        np.clip((moment // length - first).astype(np.int64), 0, buckets - 1)
-        for moment in (time - early, time)
-    )
+def placements(time: np.ndarray, length: int, buckets: int, slack: int) -> tuple[np.ndarray, ...]:
+    """(n,) the first and the last bucket in which each frame may show: by a quarter of a bucket, and by
+    `slack` buckets of the finest level that still knows it."""
+    known = np.full(len(time), SPANS[-1])
+    for span in SPANS[::-1]:
+        oldest = np.unique(time // span)[-KEPT_BUCKETS:][0]
+        known[time // span >= oldest] = span
+    first = time[-1] // length - buckets + 1
+    early, late = time - np.maximum(length / 3.9, known * slack), time + known * (slack - 1)
+    return tuple(np.clip((at // length - first).astype(np.int64), 0, buckets - 1) for at in (early, late))
 
 
 @settings(max_examples=60, deadline=None)
@@ -145,11 +140,11 @@ def test_what_the_ring_has_forgotten_is_still_in_the_envelope_near_its_time(
     time = moments.astype(np.int64)
     newest, length = time[-1], round(round(window * 1e9) / buckets)
     inside = (time > newest - round(window * 1e9)) & np.isfinite(values[:, 1])
-    earliest, latest = placements(time, newest, length, buckets, 1)
+    earliest, latest = placements(time, length, buckets, 1)
     for value, early, late in zip(values[inside, 1], earliest[inside], latest[inside], strict=True):
         assert (low[early : late + 1] <= value).any()
         assert (high[early : late + 1] >= value).any()
-    earliest, latest = placements(time, newest, length, buckets, 5)
+    earliest, latest = placements(time, length, buckets, 5)
     for extremes in (low, high):
         for bucket in np.flatnonzero(np.isfinite(extremes)):
             theirs = values[(earliest <= bucket) & (bucket <= latest), 1]
@@ -170,7 +165,10 @@ def test_a_spike_of_one_frame_is_in_the_envelope_of_a_day_at_120_frames_a_second
     seen = history.telemetry(TelemetryRequest(("a",), 86_400.0, 320))
     assert seen.highest[0] == 7.0
     assert np.flatnonzero(seen.maximum[0] == 7.0).tolist() == [0]
-    assert np.isfinite(seen.maximum).all()
+    for window in (10.0, 60.0, 300.0, 655.0, 3600.0, 21_600.0, 86_400.0):
+        for buckets in (40, 320, 1001):
+            seen = history.telemetry(TelemetryRequest(("a",), window, buckets))
+            assert np.isfinite(seen.maximum).all(), (window, buckets)
 
 
 def test_memory_is_all_taken_at_the_start_and_stays_flat() -> None:

@@ -165,3 +165,9 @@ def test_two_time_columns_or_no_channel_at_all_are_refused() -> None:
         ChannelMap({"*_at": time}).resolve(["sent_at", "got_at", "x"])
     with pytest.raises(ValueError, match="no column is a channel"):
         ChannelMap().resolve(["time", "marker"])
+
+
+def test_phase_and_spoofed_are_labels_beside_a_marker_only() -> None:
+    full = ChannelMap().resolve(["R1:F", "phase", "spoofed", "marker"])
+    assert set(full.labels) == {"phase", "spoofed", "marker"}
+    assert "phase" in [channel.name for channel in ChannelMap().resolve(["R1:F", "phase"]).channels]

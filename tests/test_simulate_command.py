@@ -145,6 +145,7 @@ def test_bundled_recording_is_made_by_the_documented_command(tmp_path: Path) -> 
     # The text is the same wherever numpy does the same arithmetic. Another linear algebra library may
     # differ in the last bit of a double, which can tip the rounding of one cell in a billion.
     assert np.count_nonzero(np.array(made) != np.array(bundled)) <= 10
+    assert (tmp_path / "two-line.events.json").read_text() == (folder / "two-line.events.json").read_text()
 
 
 def test_bundled_recording_is_small() -> None:

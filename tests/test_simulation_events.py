@@ -174,7 +174,8 @@ class TestProtection:
         frames = simulate(ShortCircuit(2, FAULT, permanent=True, outage=3))
         (happened,) = frames.occurrences
         assert [phase for phase, *_ in happened.phases].count("fault") == 2
-        assert np.count_nonzero(np.diff(column(frames, "relay1_log")) == 1) == 3  # trip, reclosing, trip
+        flows = [bool(flowing) for flowing, _ in itertools.groupby(breakers(frames)[:, R1])]
+        assert flows == [True, False, True, False, True]
         assert np.count_nonzero(np.diff(column(frames, "control_panel_log1")) == 1) == 1
         assert 5 < happened.end - happened.start < 7
         assert breakers(frames)[-1].all()
@@ -223,7 +224,7 @@ class TestLoadAndMachines:
 
         assert swing(0, during(10, 16)) > 0.5 * swing(0, during(1, 4))
         assert swing(10, during(10, 16)) < 0.05 * swing(10, during(1, 4))
-        assert swing(-0.5, during(10, 16)) > swing(-0.5, during(1, 4))
+        assert swing(-2, during(10, 16)) > 1.5 * swing(-2, during(1, 4))
         assert swing(0, during(22, 24)) < 0.1 * swing(0, during(10, 16))
 
     def test_power_swing_is_large_and_dies_away(self) -> None:
@@ -270,8 +271,8 @@ class TestInjection:
     def test_consistent_one_looks_like_the_fault_but_not_to_the_neighbour(self) -> None:
         frames = simulate(Injection(self.START, 0.4, FAULT))
         real = simulate(ShortCircuit(self.START, FAULT))
-        first = round((self.START + 0.05) * RATE)
-        # Two cycles after the start the filter is full, and no relay has opened yet.
+        # No relay opens within 50 ms, and the filter is the same for truth and lie.
+        first = round(self.START * RATE) + 1
         for name in ("R1-PM1:V", "R1-PM4:I", "R2-PM4:I", "R2-PM12:I"):
             assert column(frames, name)[first] == pytest.approx(column(real, name)[first], rel=0.02)
         assert bus_mismatch(frames)[during(self.START + 0.1, self.START + 0.4)].min() > 0.05

@@ -125,9 +125,12 @@ def test_engines_run_side_by_side_and_are_listed_without_the_dead(runtime: Path)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(runtime / "gridtop" / "dead.sock"))
     assert set(sockets.running()) == {first.path, second.path, third.path}
+    assert (runtime / "gridtop" / "dead.sock").exists()
     for listening in (first, second, third):
         listening.close()
     assert sockets.running() == []
+    sockets.fresh()
+    assert list((runtime / "gridtop").iterdir()) == []
 
 
 def test_a_path_too_long_for_a_socket_is_refused_before_it_is_cut(runtime: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gridtop import wire
 from gridtop.channels import Channel, ChannelSet
-from gridtop.client import ActiveAlarm, Counts, Hello, Snapshot, State, Telemetry, Transport
+from gridtop.client import ActiveAlarm, Counts, Hello, LimitLine, ScreenWishes, Snapshot, State, Telemetry, Transport
 from gridtop.errors import ConfigurationError, Exit, GridtopError, SourceError
 from gridtop.events import SEVERITIES, Event, Kind, Transition
 
@@ -91,7 +91,9 @@ def test_a_snapshot_arrives_as_it_was(snapshot: Snapshot) -> None:
 @given(st.lists(texts, unique=True), texts, st.none() | st.floats(0.1, 1e4), st.sampled_from(["utc", "row"]))
 def test_hello_arrives_as_it_was(names: list[str], source: str, rate: float | None, clock: str) -> None:
     channels = ChannelSet(tuple(Channel(name, "voltage", "V", name, "A") for name in names), rate, clock)
-    hello = Hello("1.0", source, True, channels, "abc")
+    limits = (LimitLine(source, "low", "warning", 0.95), LimitLine("R1:F", "high", "critical", 60.5))
+    screen = ScreenWishes({"pause": ("space", source)}, "ansi-dark", "ascii", rate)
+    hello = Hello("1.0", source, True, channels, "abc", limits, screen)
     assert wire.hello_from_json(travelled(wire.hello_to_json(hello))) == hello
 
 

@@ -1,4 +1,4 @@
-"""What the screen brings to gridtop: the `tui` command."""
+"""What the screen brings to gridtop: the commands `tui` and `attach`."""
 
 from __future__ import annotations
 
@@ -9,5 +9,8 @@ from gridtop.api import CommandSpec, hookimpl
 
 @hookimpl
 def gridtop_commands() -> Iterable[CommandSpec]:
-    """The command that opens the screen."""
-    return [CommandSpec("tui", "gridtop.tui.command:command", "the monitor on the screen")]
+    """The commands that open the screen."""
+    return [
+        CommandSpec("tui", "gridtop.tui.command:command", "the monitor on the screen"),
+        CommandSpec("attach", "gridtop.tui.command:attach", "the screen of an engine that runs"),
+    ]

@@ -55,6 +55,26 @@ def monitor_options(command: Command) -> Command:
     return command
 
 
+def as_arguments(
+    config: Path | None,
+    recording: Path | None,
+    speed: str | None,
+    overrides: Sequence[str],
+    plugins: Sequence[Path],
+    no_plugins: bool,
+) -> list[str]:
+    """The options again as arguments, for an engine that is started with them."""
+    arguments = ["--no-plugins"] if no_plugins else []
+    for option, value in (("--config", config), ("--source", recording), ("--speed", speed)):
+        if value is not None:
+            arguments += [option, str(value)]
+    for override in overrides:
+        arguments += ["--set", override]
+    for plugin in plugins:
+        arguments += ["--plugin", str(plugin)]
+    return arguments
+
+
 def chosen_configuration(
     config: Path | None,
     recording: Path | None,

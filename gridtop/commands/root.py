@@ -71,7 +71,7 @@ def _without_command(arguments: list[str]) -> list[str]:
     click.echo(
         "gridtop: no terminal here; running headless, once, as fast as possible (see gridtop run)", err=True
     )
-    return ["run", "--until-end", "--speed", "max", *arguments]
+    return ["run", "--until-end", "--no-serve", "--speed", "max", *arguments]
 
 
 def run(arguments: list[str]) -> int:

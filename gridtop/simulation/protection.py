@@ -112,7 +112,7 @@ def _clearing(fault: Fault, start: float, trips: dict[Relay, float], arc_time: f
 
 def _reclosing(
     relays: Sequence[Relay], cleared: float, random: np.random.Generator, protection: Protection
-) -> list[Action]:
+) -> list[Switch]:
     reclosing = cleared + random.uniform(*protection.dead_time)
     return [Switch(reclosing + random.uniform(0, 0.1), relay, True, ("relay",)) for relay in relays]
 
@@ -125,13 +125,12 @@ def _clear_and_reclose(
     closing = _reclosing(tuple(trips), max(trips.values()), random, protection)
     actions += closing
     if event.permanent:
-        # The arc strikes again as soon as the first end is closed, and both ends trip for good.
-        again = min(action.time for action in closing)
-        last = max(action.time for action in closing)
-        trips = {
-            relay: max(time, last + 0.01)
-            for relay, time in _trips(again, event.fault, random, protection).items()
-        }
+        # The arc strikes again as soon as the first end is closed, and each end trips for good once it has
+        # been closed for its time.
+        closed = {action.relay: action.time for action in closing}
+        again = min(closed.values())
+        delays = _trips(0.0, event.fault, random, protection)
+        trips = {relay: closed[relay] + delay for relay, delay in delays.items()}
         actions += _clearing(event.fault, again, trips, protection.arc_time)
         in_service = max(trips.values()) + event.outage
         actions += [

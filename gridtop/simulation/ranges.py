@@ -227,11 +227,8 @@ class Ranges:
         for name, (lowest, highest) in _LIMITS.items():
             low, high = getattr(self, name)
             if not lowest <= low <= high <= highest:
-                between = f"{lowest:g} and {highest:g}"
-                given = f"{low:g} and {high:g}"
-                raise ValueError(
-                    f"{name}: should be a lower and an upper limit within {between}, not {given}"
-                )
+                within = f"two limits within {lowest:g} and {highest:g}, the lower first"
+                raise ValueError(f"{name}: should be {within}, not {low:g} and {high:g}")
         for kind, weight in self.mix.items():
             if kind not in KINDS:
                 raise ValueError(f"mix: there is no kind of event called {kind[:40]!r}")

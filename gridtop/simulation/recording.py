@@ -214,11 +214,22 @@ def _label_columns(frames: Frames, labels: Labels) -> dict[str, Any]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Any]:
     """A binary file that takes the place of `path` when it is complete, and is gone when it is not."""
-    partial = path.with_name(f".{path.name}.part")
+    partial = _partial(path)
     try:
         with partial.open("wb") as raw:
             yield raw
         os.replace(partial, path)
     finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what a process that was killed has left of a recording and its list of events."""
+    for partial in (_partial(path), _partial(events_path(path))):
         with suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -6,10 +6,12 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 from gridtop.errors import GridtopError
 from gridtop.simulation.drawing import Draw
 from gridtop.simulation.ranges import Ranges
-from gridtop.simulation.recording import START, Labels, check_format, write_recording
+from gridtop.simulation.recording import START, Labels, check_format, remove_partial, write_recording
 from gridtop.simulation.testbed import Simulation
 
 MANIFEST = "run.json"
@@ -80,21 +82,62 @@ def make_hours(
         for hour in missing:
             progress(batch.make(folder, hour))
         return len(missing)
-    # Spawned, not forked: a forked process may inherit a lock that nobody will release.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=context) as pool:
-        try:
-            for done in as_completed([pool.submit(batch.make, folder, hour) for hour in missing]):
-                progress(done.result())
-        except BrokenProcessPool:
-            raise GridtopError(
-                f"a process that made hours for {folder} was killed (out of memory?); "
-                "run the same command again to make the rest, with fewer --jobs"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    _share_out(folder, batch, missing, min(jobs, len(missing)), progress)
     return len(missing)
+
+
+def _share_out(
+    folder: Path, batch: Batch, hours: list[int], jobs: int, progress: Callable[[int], object]
+) -> None:
+    """Let every process make its share of the hours; whatever ends this ends them too."""
+    # Spawned, not forked: a forked process may inherit a lock that nobody will release. And no pool: one
+    # that is interrupted while a worker holds the lock of its queue waits for ever.
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection[Any, Any], SpawnProcess] = {}
+    try:
+        for job in range(jobs):
+            receiver, sender = context.Pipe(duplex=False)
+            worker = context.Process(
+                target=_work, args=(sender, folder, batch, hours[job::jobs]), daemon=True
+            )
+            worker.start()
+            sender.close()
+            workers[receiver] = worker
+        while workers:
+            ready = wait(workers)
+            for receiver in [one for one in workers if one in ready]:
+                try:
+                    told = receiver.recv()
+                except EOFError:
+                    worker = workers.pop(receiver)
+                    worker.join()
+                    if worker.exitcode:
+                        raise GridtopError(
+                            f"a process that made hours for {folder} was killed (out of memory?); "
+                            "run the same command again to make the rest, with fewer --jobs"
+                        ) from None
+                    continue
+                if isinstance(told, Exception):
+                    raise told
+                progress(told)
+    finally:
+        for worker in workers.values():
+            worker.terminate()
+            worker.join()
+        for hour in hours:
+            remove_partial(batch.path(folder, hour))
+
+
+def _work(sender: Connection[Any, Any], folder: Path, batch: Batch, hours: list[int]) -> None:
+    """What a process does: make its hours, and tell of each."""
+    # Ctrl-C reaches every process of the terminal; the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for hour in hours:
+            sender.send(batch.make(folder, hour))
+    except (OSError, GridtopError) as error:
+        with suppress(OSError):  # nobody is left to be told
+            sender.send(error)
 
 
 def _check_manifest(folder: Path, batch: Batch) -> None:

@@ -61,6 +61,7 @@ class Transmission:
 
     def _stuck(self, values: Floats, event: StuckChannel, on: npt.NDArray[np.bool_]) -> Floats:
         if not on.any():
+            self._held.pop(event, None)
             return values
         column = NUMERIC_COLUMNS.index(event.column)
         values = values.copy()
@@ -126,6 +127,8 @@ def _columns(relay: Relay) -> slice:
 
 def _sorted_by_arrival(values: Floats, relay: Relay, on: npt.NDArray[np.bool_]) -> Floats:
     status = NUMERIC_COLUMNS.index(f"{relay}:S")
-    words = np.nan_to_num(values[on, status]).astype(np.int64) | SORTED_BY_ARRIVAL
+    words = values[on, status]
+    known = ~np.isnan(words)
+    words[known] = words[known].astype(np.int64) | SORTED_BY_ARRIVAL
     values[on, status] = words
     return values
