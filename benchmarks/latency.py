@@ -41,7 +41,8 @@ class Stamps:
 
     async def open(self):
         kinds = ("voltage", "current", "impedance", "frequency")
-        names = [Channel(f"R{i // 4}:{kinds[i % 4]}", kinds[i % 4], terminal=f"R{i // 4}") for i in range(127)]
+        places = [(f"R{i // 4}", kinds[i % 4]) for i in range(127)]
+        names = [Channel(f"{place}:{kind}", kind, terminal=place) for place, kind in places]
         self.channels = ChannelSet((*names, Channel("arrived")), 120.0 * self.frames)
         return self.channels
 

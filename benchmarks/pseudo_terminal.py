@@ -1,4 +1,4 @@
-"""A terminal to run programs in and to measure them from outside: bytes, processor time, memory. Linux only."""
+"""A terminal to run programs in and to measure from outside: bytes, processor time, memory. Linux only."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class PseudoTerminal:
         os.write(self._handle, keys.encode())
 
     def wait_for(self, text: str, seconds: float = 20.0) -> float:
-        """Seconds from the start until `text` was on its way to the terminal; TimeoutError if it never was."""
+        """Seconds from the start until `text` was written; TimeoutError if it never was."""
         while time.perf_counter() - self.started < seconds:
             if text.encode() in self.seen:
                 return time.perf_counter() - self.started

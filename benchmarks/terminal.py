@@ -34,9 +34,8 @@ STALL = 10.0
 def main() -> None:
     """Measure everything and print it."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 15.0
-    print(
-        f"{'':22} {'first frame':>12} {'CPU screen':>11} {'CPU engine':>11} {'screen':>9} {'engine':>9} {'output':>11}"
-    )
+    titles = ("first frame", "CPU screen", "CPU engine", "screen", "engine", "output")
+    print(" " * 22 + "".join(f"{title:>12}" for title in titles))
     for columns, rows in SIZES:
         for name, environment in PROFILES.items():
             _row(f"{columns}x{rows} {name}", GRIDTOP, "VOLTAGE", columns, rows, environment, seconds)
@@ -65,13 +64,10 @@ def _row(
         time.sleep(seconds)
         used = [100 * (processor_seconds(p) - b) / seconds for p, b in zip(processes, before, strict=True)]
         output = (terminal.received - received) / seconds / 1000
-        engine = f"{used[1]:9.1f} %" if engines else ""
-        memory = f"{peak_mebibytes(engines[0]):5.0f} MiB" if engines else ""
-        print(
-            f"{label:22} {first:10.2f} s {used[0]:9.1f} % {engine:>11} {peak_mebibytes(terminal.pid):5.0f} MiB "
-            f"{memory:>9} {output:6.1f} KB/s",
-            flush=True,
-        )
+        memory = [peak_mebibytes(pid) for pid in processes]
+        cells = [f"{first:.2f} s", f"{used[0]:.1f} %", f"{used[1]:.1f} %" if engines else ""]
+        cells += [f"{memory[0]:.0f} MiB", f"{memory[1]:.0f} MiB" if engines else "", f"{output:.1f} KB/s"]
+        print(f"{label:22}" + "".join(f"{cell:>12}" for cell in cells), flush=True)
     finally:
         terminal.close()
 
@@ -99,7 +95,7 @@ def _key_to_paint() -> None:
 
 
 async def _stall() -> None:
-    """A terminal that reads nothing for ten seconds: the engine goes on, and the picture comes back at once."""
+    """A terminal that reads nothing for ten seconds: does the engine go on, how soon is the picture back?"""
     with tempfile.TemporaryDirectory() as folder:
         environment = {"XDG_RUNTIME_DIR": folder}
         terminal = PseudoTerminal((*GRIDTOP, "--speed", "20"), 80, 24, environment, ROOT)
@@ -122,7 +118,7 @@ async def _stall() -> None:
             await client.close()
             share = (after - before) / (STALL * 20 * 30)
             print(
-                f"terminal stalls 10 s   engine went on at {share:.2f} of its speed; picture back after {back:.0f} ms"
+                f"terminal stalls 10 s   engine at {share:.2f} of its speed, picture back after {back:.0f} ms"
             )
         finally:
             terminal.close()
