@@ -40,6 +40,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     Site,
     LimitSettings,
     AlarmDefaults,
+    ScreenSettings,
     PluginSettings,
 )
 

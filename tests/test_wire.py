@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from gridtop import wire
 from gridtop.channels import Channel, ChannelSet
-from gridtop.client import ActiveAlarm, Counts, Hello, LimitLine, ScreenWishes, Snapshot, State, Telemetry, Transport
+from gridtop.client import (
+    ActiveAlarm,
+    Counts,
+    Hello,
+    LimitLine,
+    ScreenWishes,
+    Snapshot,
+    State,
+    Telemetry,
+    Transport,
+)
 from gridtop.errors import ConfigurationError, Exit, GridtopError, SourceError
 from gridtop.events import SEVERITIES, Event, Kind, Transition
 

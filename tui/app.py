@@ -4,44 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import signal
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
+from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
-from gridtop.client import Client, TelemetryRequest, Transport
+from gridtop.client import Client, Hello, TelemetryRequest
 from gridtop.errors import GridtopError
 
 from . import keys
 from .driver import TerminalDriver
-from .glyphs import UNICODE, Glyphs
+from .glyphs import Glyphs
+from .orders import Linked, Obeying, reason
+from .profile import Profile
+from .screens.ask import Ask
 from .screens.chart import Chart
-from .screens.goto import GoTo
 from .screens.help import Help
 from .screens.live import LiveScreen
 from .screens.overview import Overview
 from .theme import CALM
-from .view import seeking
+from .view import filtering
 from .view.model import Model
 
-TICKS_PER_SECOND = 4.0
-"""Nobody reads numbers faster; what happens between two ticks shows in the envelope."""
 _LONGEST_BACKLOG = 2
 _QUIET, _CALM = 8, 4
 """After so many ticks without news, ticks come so many times slower; a key wakes them at once."""
+_DOZE_SECONDS = 1.0
+"""Between ticks when nothing is new, or over SSH when nobody looks; never less than a tick."""
 _RETRY_SECONDS = 1.0
-_SLOWEST, _FASTEST = 0.1, 1000.0
-
-Order = Callable[[Transport], Awaitable[None]]
-"""Something to tell the monitor, decided on where it stands when its turn comes."""
+_THEMES = (CALM.name, "ansi-dark", "ansi-light")
 
 
-class GridtopApp(App[None]):
+class GridtopApp(Obeying):
     """A screen for one monitor. It sees nothing but the client's face and holds no truth of its own."""
 
     TITLE = "gridtop"
@@ -52,25 +52,32 @@ class GridtopApp(App[None]):
     def __init__(
         self,
         client: Client,
+        profile: Profile | None = None,
         *,
-        glyphs: Glyphs = UNICODE,
-        theme: str = CALM.name,
-        ticks_per_second: float = TICKS_PER_SECOND,
+        glyphs: Glyphs | None = None,
+        theme: str | None = None,
+        ticks_per_second: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        profile = profile or Profile()
+        profile = replace(profile, glyphs=glyphs or profile.glyphs, theme=theme or profile.theme)
         # NO_COLOR is honoured fully only if Textual knows from the start that the colours are the terminal's.
-        super().__init__(driver_class=TerminalDriver, ansi_color=True if theme.startswith("ansi-") else None)
+        ansi = True if profile.theme.startswith("ansi-") else None
+        super().__init__(driver_class=TerminalDriver, ansi_color=ansi)
         self.register_theme(CALM)
-        self.theme = theme
+        self.theme = profile.theme
         self.animation_level = "none"
         self.client = client
-        self.model = Model(glyphs, clock)
+        self.profile = profile
+        self.model = Model(profile.glyphs, clock, profile.words)
+        self._linked = client if isinstance(client, Linked) else None
         self._clock = clock
-        self._period = 1 / ticks_per_second
-        self._orders: asyncio.Queue[tuple[str, Order]] = asyncio.Queue()
+        self._pace = ticks_per_second
+        self._orders = asyncio.Queue()
         self._wake = asyncio.Event()
         self._painted: Hashable = None
         self._quiet = 0
+        self._unseen = False
         self._asked: TelemetryRequest | None = None
 
     def get_default_screen(self) -> Screen[None]:
@@ -85,43 +92,88 @@ class GridtopApp(App[None]):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, self.exit)
         self.run_worker(self._watch(), name="watch")
-        self.run_worker(self._obey(), name="obey")
+        self.run_worker(self.obey(), name="obey")
+
+    def on_app_blur(self, _: AppBlur) -> None:
+        """Nobody looks: over SSH that saves what the line can carry."""
+        self._unseen = True
+
+    def on_app_focus(self, _: AppFocus) -> None:
+        """Somebody looks again."""
+        self._unseen = False
+        self.wake()
 
     # Watching
 
     async def _watch(self) -> None:
-        await self._greet()
         while True:
+            if self.model.hello is None and not self.model.failure:
+                await self._greet()
             self._wake.clear()
             await self.tick()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._wake.wait(), self._period * (_CALM if self._quiet > _QUIET else 1)
-                )
+                await asyncio.wait_for(self._wake.wait(), self._until_next_tick)
+
+    @property
+    def _until_next_tick(self) -> float:
+        period = 1 / (self._pace or self.profile.ticks_per_second)
+        if self._unseen and self.profile.over_ssh:
+            return max(period, _DOZE_SECONDS)
+        return max(period, min(_CALM * period, _DOZE_SECONDS)) if self._quiet > _QUIET else period
 
     async def _greet(self) -> None:
         while self.model.hello is None:
+            self._look_at_link()
             try:
-                self.model.greet(await self.client.hello())
+                self._welcome(await self.client.hello())
             except GridtopError as error:
                 self.model.fail(str(error))
                 self._paint()
                 return
             except Exception as error:
-                self.model.lose(_reason(error))
+                self.model.lose(reason(error))
                 self._paint()
-                await asyncio.sleep(_RETRY_SECONDS)
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _RETRY_SECONDS)
+
+    def _welcome(self, hello: Hello) -> None:
+        """Take in who answers, and grant what its configuration wants of screens."""
+        self.profile = self.profile.granting(hello.screen)
+        self.model.glyphs, self.model.profile = self.profile.glyphs, self.profile.words
+        if self.profile.theme != self.theme and self.profile.theme in self.available_themes:
+            self.theme = self.profile.theme
+        self.model.keys = keys.keymap(hello.screen.keys)
+        self.set_keymap(self.model.keys)
+        self.model.greet(hello)
 
     async def tick(self) -> None:
         """Ask for what is new and paint it. A client that fails is a line on the screen, not the end."""
         try:
             await self._pull()
+        except ConnectionError as error:
+            self._lose(error)
         except Exception as error:
-            self.model.lose(_reason(error))
+            self.model.lose(reason(error))
+        self._look_at_link()
         picture = (self.model.fingerprint(), self._asked, self.model.log.following)
         self._quiet = self._quiet + 1 if picture == self._painted else 0
         if not self._quiet and not self._terminal_is_behind and self._paint():
             self._painted = picture
+
+    def _lose(self, error: ConnectionError) -> None:
+        # The client that raises it has been imported by then; other clients need not be.
+        from gridtop.remote import EngineReplaced
+
+        if isinstance(error, EngineReplaced):
+            self.model.begin_anew()
+            self.wake()
+        else:
+            self.model.lose(reason(error))
+
+    def _look_at_link(self) -> None:
+        if self._linked is not None:
+            self.model.link, self.model.can_restart = self._linked.link, self._linked.can_restart
 
     async def _pull(self) -> None:
         before = self.model.fingerprint()
@@ -130,10 +182,12 @@ class GridtopApp(App[None]):
         if snapshot.seq > self.model.seq:
             self.model.take(await self.client.events(after=self.model.seq))
         screen = self._live_screen
-        wanted = screen.wanted() if screen is not None else None
-        if wanted is not None and (wanted != self._asked or self.model.fingerprint() != before):
-            self.model.telemetry = await self.client.telemetry(wanted)
-            self._asked = wanted
+        wanted = screen.wanted() if screen is not None and not self.model.frozen else None
+        if wanted is None or wanted != self._asked or self.model.fingerprint() != before:
+            self._asked = None  # until it is answered
+            if wanted is not None:
+                self.model.telemetry = await self.client.telemetry(wanted)
+                self._asked = wanted
 
     def _paint(self) -> bool:
         screen = self._live_screen
@@ -157,149 +211,109 @@ class GridtopApp(App[None]):
         driver = self._driver
         return isinstance(driver, TerminalDriver) and driver.backlog > _LONGEST_BACKLOG
 
-    # Obeying
-
-    async def _obey(self) -> None:
-        while True:
-            words, order = await self._orders.get()
-            try:
-                # A fresh look, because several keys may be pressed between two ticks.
-                await order((await self.client.snapshot()).transport)
-                self.model.notice = ""
-            except Exception as error:
-                self.model.notice = self.model.glyphs.plain(f"cannot {words}: {_reason(error)}")
-            self._painted = None
-            self._wake.set()
-
-    def _order(self, words: str, order: Order) -> None:
-        self._orders.put_nowait((words, order))
-
-    def action_pause(self) -> None:
-        """Pause, or go on."""
-
-        async def order(transport: Transport) -> None:
-            stands = transport.state in ("paused", "ended")
-            await (self.client.resume() if stands else self.client.pause())
-
-        self._order("pause", order)
-
-    def action_step(self, frames: int) -> None:
-        """One frame on or back; a replay that runs is paused first."""
-
-        async def order(transport: Transport) -> None:
-            if transport.state == "playing":
-                await self.client.pause()
-            await self.client.step(frames)
-
-        self._order("step", order)
-
-    def action_speed(self, factor: float) -> None:
-        """Change the speed by a factor; 0 means real time."""
-
-        async def order(transport: Transport) -> None:
-            asked = (
-                transport.speed if math.isfinite(transport.speed) else _FASTEST / factor if factor else 1.0
-            )
-            await self.client.speed(min(max(asked * factor, _SLOWEST), _FASTEST) if factor else 1.0)
-
-        self._order("change the speed", order)
-
-    def action_seek(self, seconds: float) -> None:
-        """Go some seconds on or back."""
-
-        async def order(transport: Transport) -> None:
-            await self._go(self._position(transport).moved(seconds))
-
-        self._order("seek", order)
-
-    def action_start(self) -> None:
-        """Go to the start of the recording."""
-        self._order("go to the start", lambda _: self.client.seek(0))
-
-    def action_go_to(self) -> None:
-        """Ask where to go, and go there."""
-
-        def go(target: seeking.Target | None) -> None:
-            if target is not None:
-                self._order("go there", lambda _: self._go(target))
-
-        if self.model.position is not None:
-            self.push_screen(GoTo(self.model.position), go)
-
-    def action_acknowledge(self) -> None:
-        """Acknowledge the alarm that the banner shows."""
-        if self.model.alarms and not self.model.alarms[0].acknowledged:
-            alarm = self.model.alarms[0].id
-            self._order("acknowledge", lambda _: self.client.acknowledge(alarm))
-
-    async def _go(self, target: seeking.Target) -> None:
-        await (self.client.seek(target) if isinstance(target, int) else self.client.seek_time(target))
-
-    def _position(self, transport: Transport) -> seeking.Position:
-        return seeking.Position.of(transport, self.model.hello.channels if self.model.hello else None)
-
     # Choosing
 
     def action_select(self, panel: int) -> None:
         """Select a panel."""
-        self.model.select(panel)
+        self.model.chosen.select(panel)
         self._chosen()
 
     def action_next_panel(self, steps: int) -> None:
         """Select the next panel, or the one before."""
-        self.action_select(self.model.selected + steps)
+        self.action_select(self.model.chosen.selected + steps)
 
     def action_terminal(self, everywhere: bool) -> None:
         """Show the next terminal."""
-        self.model.next_terminal(everywhere)
+        self.model.chosen.next_terminal(everywhere)
         self._chosen()
 
     def action_phase(self, everywhere: bool) -> None:
         """Show the next phase."""
-        self.model.next_phase(everywhere)
+        self.model.chosen.next_phase(everywhere)
         self._chosen()
 
     def action_window(self, steps: int) -> None:
         """Look back further or less far."""
-        self.model.widen(steps)
+        self.model.chosen.widen(steps)
+        self._chosen()
+
+    def action_overlay(self) -> None:
+        """Lay the other phases over the one on show, or take them away."""
+        self.model.chosen.toggle_overlay()
+        self._chosen()
+
+    def action_scale(self) -> None:
+        """Fit the data, show the limits too, or hold the scale."""
+        self.model.chosen.next_scale()
+        self._chosen()
+
+    def action_next_theme(self) -> None:
+        """Other colours."""
+        at = _THEMES.index(self.theme) + 1 if self.theme in _THEMES else 0
+        self.theme = _THEMES[at % len(_THEMES)]
+        self.profile = replace(self.profile, theme=self.theme, decided=self.profile.decided | {"theme"})
+
+    def action_filter(self) -> None:
+        """Ask which events to show, and show those."""
+
+        def choose(text: str | None) -> None:
+            if text is not None:
+                self.model.filter(text)
+                self._chosen()
+
+        self.push_screen(
+            Ask("Show only events with", filtering.EXAMPLES, str, str(self.model.log.filter)), choose
+        )
+
+    def action_all_events(self) -> None:
+        """Show all events again."""
+        self.model.filter("")
+        self._chosen()
+
+    def action_picture(self) -> None:
+        """Save what is on the screen."""
+        try:
+            self.model.notice = self.model.glyphs.plain(f"saved {self.save_screenshot(path='.')}")
+        except OSError as error:
+            self.refuse("save the picture", error)
         self._chosen()
 
     def _chosen(self) -> None:
-        self._painted = None
         self._paint()
-        self._wake.set()
+        self.wake()
 
     # Going elsewhere
 
     def action_chart(self) -> None:
         """Open the selected panel as a large chart."""
         self.push_screen(Chart(self.model, self._clock))
-        self._repaint_soon()
+        self.wake()
 
     def action_help(self) -> None:
         """Show every key."""
-        self.push_screen(Help(self.screen.BINDINGS, self.model.glyphs))
+        self.push_screen(Help(self.bindings_of(self.screen), self.model.glyphs))
 
     async def action_back(self) -> None:
         """Back to the screen before."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
-        self._repaint_soon()
+        self.wake()
 
-    def _repaint_soon(self) -> None:
+    def wake(self) -> None:
+        """Look at the monitor at once, and paint."""
         self._painted = None
         self._wake.set()
 
+    def bindings_of(self, screen: Screen[object]) -> list[Binding]:
+        """The keys of a screen as they are now."""
+        return keys.mapped(screen.BINDINGS, self.model.keys)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every key binding of the screen, by name."""
-        for binding in screen.BINDINGS:
-            if isinstance(binding, Binding) and binding.tooltip:
+        for binding in self.bindings_of(screen):
+            if binding.tooltip:
                 yield SystemCommand(
                     (binding.id or "").replace("-", " ").capitalize(),
                     f"{binding.tooltip} (key {keys.name_of(binding.key, self.model.glyphs)})",
                     lambda action=binding.action: self.call_later(self.run_action, action, screen),
                 )
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

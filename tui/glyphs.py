@@ -18,6 +18,16 @@ class Glyphs:
     selected: str
     ellipsis: str
     rule: str
+    played: str
+    here: str
+    latest: str
+    """Points from the right at the newest value."""
+    limit: str
+    """Fills the row of a limit."""
+    axis: str
+    tick: str
+    curves: tuple[str, str, str]
+    """How the first, second and third of several curves are drawn."""
     left: str
     right: str
     only_ascii: bool
@@ -28,8 +38,38 @@ class Glyphs:
         return text.encode("ascii", "replace").decode() if self.only_ascii else text
 
 
-UNICODE = Glyphs(braille.braille, "▌", "…", "─", "←", "→", only_ascii=False)
-ASCII = Glyphs(braille.ascii_art, ">", "..", "-", "<-", "->", only_ascii=True)
+UNICODE = Glyphs(
+    braille.braille,
+    selected="▌",
+    ellipsis="…",
+    rule="─",
+    played="━",
+    here="●",
+    latest="◂",
+    limit="┈",
+    axis="│",
+    tick="┤",
+    curves=("━", "╍", "┅"),
+    left="←",
+    right="→",
+    only_ascii=False,
+)
+ASCII = Glyphs(
+    braille.ascii_art,
+    selected=">",
+    ellipsis="..",
+    rule="-",
+    played="=",
+    here="O",
+    latest="<",
+    limit="-",
+    axis="|",
+    tick="+",
+    curves=("", "-", "."),
+    left="<-",
+    right="->",
+    only_ascii=True,
+)
 
 
 def suited(environment: Mapping[str, str], encoding: str | None) -> Glyphs:

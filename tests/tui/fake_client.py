@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,15 @@ from gridtop.client import (
     ActiveAlarm,
     Counts,
     Hello,
+    LimitLine,
+    ScreenWishes,
     Snapshot,
     State,
     Telemetry,
     TelemetryRequest,
     Transport,
 )
-from gridtop.events import Event
+from gridtop.events import Event, Severity
 
 RATE = 30.0
 START = np.datetime64("2026-01-01T14:30:00", "ns")
@@ -55,13 +58,15 @@ def signal(channel: Channel, seconds: npt.NDArray[np.float64]) -> npt.NDArray[np
     """What a channel measures at some times: a sag every minute at R3, a gap, a one-frame spike."""
     t = seconds
     noise = np.sin(t * 37.0) * np.sin(t * 91.0)
+    unlike = "ABC".find(channel.phase) if channel.phase else 0
     sag = (t % 60 > 37) & (t % 60 < 38.2) & (channel.terminal in ("R1", "R3"))
+    sag = sag * (1 - 0.4 * max(0, unlike))
     if channel.quantity == "voltage":
-        values = 131_900 + 350 * np.sin(t / 7) + 90 * noise - 43_000 * sag
+        values = 131_900 - 900 * unlike + 350 * np.sin(t / 7) + 90 * noise - 43_000 * sag
     elif channel.quantity == "voltage_pu":
         values = 0.993 + 0.002 * np.sin(t / 7) - 0.32 * sag
     elif channel.quantity == "current":
-        values = 391 + 22 * np.sin(t / 11) + 4 * noise + 1650 * sag
+        values = 391 - 15 * unlike + 22 * np.sin(t / 11) + 4 * noise + 1650 * sag
         values = np.where(np.abs(t % 60 - 12.0) < 0.5 / RATE, 640.0, values)
         values = np.where((t % 60 > 20) & (t % 60 < 26), np.nan, values)
     elif channel.quantity == "impedance":
@@ -70,6 +75,23 @@ def signal(channel: Channel, seconds: npt.NDArray[np.float64]) -> npt.NDArray[np
     else:
         values = 60 + 0.012 * np.sin(t / 9) + 0.001 * noise - 0.06 * np.exp(-((t % 60 - 39) ** 2) / 4)
     return values
+
+
+LIMITS: dict[str, tuple[tuple[Literal["low", "high"], Severity, float], ...]] = {
+    "voltage": (("low", "warning", 126e3), ("low", "critical", 119.5e3), ("high", "warning", 139.4e3)),
+    "current": (("high", "warning", 700.0), ("high", "critical", 1000.0)),
+    "frequency": (("low", "warning", 59.95), ("high", "warning", 60.05)),
+}
+
+
+def limits(channels: ChannelSet) -> tuple[LimitLine, ...]:
+    """Thresholds as the rules of a usual configuration have them."""
+    return tuple(
+        LimitLine(channel.name, *limit)
+        for channel in channels
+        if channel.part != "angle"
+        for limit in LIMITS.get(channel.quantity, ())
+    )
 
 
 @dataclass
@@ -92,6 +114,7 @@ class FakeClient:
     """Raised by every question while it is set."""
     greeting_error: Exception | None = None
     live: bool = False
+    wishes: ScreenWishes = field(default_factory=ScreenWishes)
     calls: list[tuple[object, ...]] = field(default_factory=list)
     requests: list[TelemetryRequest] = field(default_factory=list)
 
@@ -122,7 +145,9 @@ class FakeClient:
     async def hello(self) -> Hello:
         if self.greeting_error is not None:
             raise self.greeting_error
-        return Hello("0.1.0", self.source, self.live, self.channels)
+        return Hello(
+            "0.1.0", self.source, self.live, self.channels, limits=limits(self.channels), screen=self.wishes
+        )
 
     async def snapshot(self) -> Snapshot:
         if self.error is not None:

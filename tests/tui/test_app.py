@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from gridtop.tui import keys
 from gridtop.tui.app import GridtopApp
 from gridtop.tui.driver import TerminalDriver
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
+from gridtop.tui.screens.ask import Ask
 from gridtop.tui.screens.chart import Chart
-from gridtop.tui.screens.goto import GoTo
 from gridtop.tui.screens.help import Help
 from gridtop.tui.screens.overview import Overview
 from gridtop.tui.view.rows import Span
@@ -94,7 +95,15 @@ COMMANDS = {
     "right": [("seek_time", START + np.timedelta64(51_200, "ms"))],
     "shift+left": [("seek_time", START - np.timedelta64(18_800, "ms"))],
     "shift+right": [("seek_time", START + np.timedelta64(101_200, "ms"))],
+    "m": [("seek_time", START + np.timedelta64(101_200, "ms"))],
+    "M": [("seek_time", START - np.timedelta64(18_800, "ms"))],
+    "o": [("seek_time", START + np.timedelta64(3_641_200, "ms"))],
+    "O": [("seek_time", START - np.timedelta64(3_558_800, "ms"))],
     "0": [("seek", 0)],
+    "left_curly_bracket": [("seek", 1170)],
+    "right_curly_bracket": [],
+    "R": [],
+    "A": [("acknowledge", "sag-R3-A")],
     "a": [("acknowledge", "sag-R3-A")],
 }
 
@@ -109,18 +118,18 @@ async def test_a_key_is_a_command(key: str) -> None:
 
 
 LOOKS = {
-    "1": lambda app: app.model.selected == 0,
-    "2": lambda app: app.model.selected == 1,
-    "3": lambda app: app.model.selected == 2,
-    "4": lambda app: app.model.selected == 3,
-    "tab": lambda app: app.model.selected == 1,
-    "shift+tab": lambda app: app.model.selected == 3,
-    "v": lambda app: [c.place for c in app.model.choices] == ["R2 A", "R1 A", "R1", "R1"],
-    "V": lambda app: [c.place for c in app.model.choices] == ["R2 A", "R2 A", "R2", "R2"],
-    "p": lambda app: [c.place for c in app.model.choices] == ["R1 B", "R1 A", "R1", "R1"],
-    "P": lambda app: [c.place for c in app.model.choices] == ["R1 B", "R1 B", "R1", "R1"],
-    "plus": lambda app: app.model.window == 120,
-    "minus": lambda app: app.model.window == 30,
+    "1": lambda app: app.model.chosen.selected == 0,
+    "2": lambda app: app.model.chosen.selected == 1,
+    "3": lambda app: app.model.chosen.selected == 2,
+    "4": lambda app: app.model.chosen.selected == 3,
+    "tab": lambda app: app.model.chosen.selected == 1,
+    "shift+tab": lambda app: app.model.chosen.selected == 3,
+    "v": lambda app: [c.place for c in app.model.chosen.choices] == ["R2 A", "R1 A", "R1", "R1"],
+    "V": lambda app: [c.place for c in app.model.chosen.choices] == ["R2 A", "R2 A", "R2", "R2"],
+    "p": lambda app: [c.place for c in app.model.chosen.choices] == ["R1 B", "R1 A", "R1", "R1"],
+    "P": lambda app: [c.place for c in app.model.chosen.choices] == ["R1 B", "R1 B", "R1", "R1"],
+    "plus": lambda app: app.model.chosen.window == 120,
+    "minus": lambda app: app.model.chosen.window == 30,
     "up": lambda app: not app.model.log.following,
     "down": lambda app: app.model.log.following,
     "pageup": lambda app: not app.model.log.following,
@@ -129,13 +138,22 @@ LOOKS = {
     "end": lambda app: app.model.log.following,
     "f": lambda app: app.model.log.following,
     "enter": lambda app: isinstance(app.screen, Chart),
-    "g": lambda app: isinstance(app.screen, GoTo),
+    "l": lambda app: app.model.chosen.overlay,
+    "y": lambda app: app.model.chosen.scale == "limits",
+    "t": lambda app: app.theme == "ansi-dark",
+    "w": lambda app: app.model.notice.startswith("saved "),
+    "x": lambda app: not app.model.log.filter,
+    "n": lambda app: not app.model.log.following,
+    "N": lambda app: not app.model.log.following,
+    "slash": lambda app: isinstance(app.screen, Ask),
+    "g": lambda app: isinstance(app.screen, Ask),
     "question_mark": lambda app: isinstance(app.screen, Help),
 }
 
 
 @pytest.mark.parametrize("key", LOOKS)
-async def test_a_key_changes_what_is_shown(key: str) -> None:
+async def test_a_key_changes_what_is_shown(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     client = busy_client()
     for row in range(1210, 1230):
         client.happened(event(row, message=f"more at {row}"))
@@ -156,7 +174,8 @@ async def test_q_leaves() -> None:
 
 def test_every_binding_is_pressed_by_a_test_and_has_a_name() -> None:
     bindings = [b for screen in (Overview, Chart) for b in screen.BINDINGS if isinstance(b, Binding)]
-    assert {b.key for b in bindings} == {*COMMANDS, *LOOKS, "q", "escape"}
+    keys_of = {key for b in bindings for key in b.key.split(",")}
+    assert keys_of == {*COMMANDS, *LOOKS, "q", "escape"}
     assert all(b.id and b.tooltip for b in bindings)
     for screen in (Overview, Chart):
         ids = [b.id for b in screen.BINDINGS if isinstance(b, Binding)]
@@ -281,7 +300,8 @@ async def test_telemetry_is_asked_for_at_the_panels_resolution() -> None:
         assert len(client.requests[-1].channels) == 4
         await pilot.resize_terminal(160, 48)
         await settled(pilot)
-        assert client.requests[-1].buckets == 2 * 67
+        assert client.requests[-1].buckets == 2 * 36
+        assert len(client.requests[-1].channels) == 8
         await pilot.press("enter")
         await settled(pilot)
         assert client.requests[-1].channels == ("R1-PM1:V",)
@@ -491,5 +511,5 @@ async def test_an_answer_that_comes_late_holds_up_nothing() -> None:
         await pilot.press("2", "question_mark")
         await pilot.pause()
         assert isinstance(app.screen, Screen)
-        assert app.model.selected == 1
+        assert app.model.chosen.selected == 1
         Late.gate.set()

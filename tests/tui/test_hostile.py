@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -10,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gridtop.channels import Channel, ChannelSet
-from gridtop.client import Hello, Snapshot, Telemetry
+from gridtop.client import Hello, LimitLine, Link, Snapshot, Telemetry
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.screens.help import page
+from gridtop.tui.view.graph import SCALES
 from gridtop.tui.view.model import Model
 from gridtop.tui.view.panels import panel_rows
 from gridtop.tui.view.rows import Row, width_of
@@ -25,10 +27,11 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
 
 def everything(model: Model, width: int) -> list[Row]:
     """All rows of a screen."""
-    rows: list[Row] = [model.status(width), model.banner(width), *model.events(width, 8)]
+    rows: list[Row] = [model.status(width), model.banner(width), model.time_line(width)]
+    rows += [*model.events(width, 8), *model.alarm_list(width, 12), *model.alarm_list(width, 2)]
     for number in range(4):
-        for height in (1, 4):
-            rows += panel_rows(model.panel(number), width, height, model.axes[number], model.glyphs)
+        for height in (1, 4, 12):
+            rows += panel_rows(model.panel(number), width, height, model.chosen.axes[number], model.glyphs)
     return rows
 
 
@@ -36,7 +39,8 @@ def model_of(text: str, glyphs: Glyphs) -> Model:
     """A model in which every text from outside is `text`."""
     channel = Channel(f"{text}\x00", "voltage", text, text, text)
     model = Model(glyphs, lambda: 0.0)
-    model.greet(Hello(text, text, False, ChannelSet((channel,), 30.0)))
+    limits = (LimitLine(channel.name, "low", "warning", 0.9), LimitLine(text, "high", "critical", math.inf))
+    model.greet(Hello(text, text, False, ChannelSet((channel,), 30.0), limits=limits))
     alarm = replace(sag_alarm(), channel=channel.name, rule=text, message=text, direction=text, unit=text)
     transport = FakeClient().transport
     model.receive(Snapshot(transport, (alarm,), problems=(text,)))
@@ -55,6 +59,11 @@ def test_no_text_from_outside_reaches_the_terminal_raw(text: str, width: int, gl
     views.append(everything(model, width))
     model.lose(text)
     views.append(everything(model, width))
+    model.filter(text)
+    model.link = Link("lost", 0.0, text)
+    views.append(everything(model, width))
+    model.link = Link("ended", 0.0, text, (text, text))
+    views.append(everything(model, width))
     model.fail(text)
     views.append(everything(model, width))
     for row in (row for rows in views for row in rows):
@@ -63,6 +72,7 @@ def test_no_text_from_outside_reaches_the_terminal_raw(text: str, width: int, gl
         assert glyphs is UNICODE or all(span.text.isascii() for span in row)
 
 
+NAMES = ("R1-PM1:V", "R1-PM2:V", "R1-PM3:V", "R1-PM4:I", "R1-PA:Z", "R1:F")
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 
 
@@ -71,26 +81,30 @@ ANY = st.floats(allow_nan=True, allow_infinity=True)
     ANY,
     st.booleans(),
     st.sampled_from([UNICODE, ASCII]),
+    ANY,
 )
 @settings(deadline=None)
 def test_no_number_breaks_a_panel_or_a_chart(
-    pairs: list[tuple[float, float]], latest: float, stale: bool, glyphs: Glyphs
+    pairs: list[tuple[float, float]], latest: float, stale: bool, glyphs: Glyphs, limit: float
 ) -> None:
     client = FakeClient()
     model = Model(glyphs, lambda: 0.0)
-    model.greet(Hello("0", "s", False, client.channels))
+    limits = tuple(LimitLine(name, "high", "warning", limit) for name in NAMES)
+    model.greet(Hello("0", "s", False, client.channels, limits=limits))
     model.receive(Snapshot(client.transport))
-    names = ("R1-PM1:V", "R1-PM4:I", "R1-PA:Z", "R1:F")
-    low, high = (np.tile(np.array(side), (4, 1)) for side in zip(*pairs, strict=True))
-    ends = np.full(4, latest)
+    low, high = (np.tile(np.array(side), (6, 1)) for side in zip(*pairs, strict=True))
+    ends = np.full(6, latest)
     model.telemetry = Telemetry(
-        names, 60.0, client.transport.time, low, high, ends, ends, ends, np.full(4, stale)
+        NAMES, 60.0, client.transport.time, low, high, ends, ends, ends, np.full(6, stale)
     )
-    for row in everything(model, 80):
-        assert width_of(row) == 80
+    model.chosen.room_for_overlay = True
+    for _ in SCALES:
+        model.chosen.next_scale()
+        for row in everything(model, 80):
+            assert width_of(row) == 80
     for number in range(4):
         panel = model.panel(number)
-        if np.isfinite(panel.lowest):
+        if np.isfinite(panel.curve.lowest):
             text = chart(panel, 60.0, client.transport.time, 60, 12, glyphs)
             assert not CONTROL.search(text.plain.replace("\n", ""))
 

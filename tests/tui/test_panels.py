@@ -10,7 +10,9 @@ import pytest
 
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.view.axis import Axis
-from gridtop.tui.view.panels import QUANTITIES, Panel, measured, panel_rows
+from gridtop.tui.view.choices import QUANTITIES
+from gridtop.tui.view.graph import Curve
+from gridtop.tui.view.panels import Panel, measured, panel_rows
 
 VOLTAGE, CURRENT, IMPEDANCE, FREQUENCY = QUANTITIES
 
@@ -21,19 +23,19 @@ def rendered(panel: Panel, width: int = 40, height: int = 4, glyphs: Glyphs = UN
 
 
 def panel(**changes: object) -> Panel:
-    low = np.full(54, 131_800.0)
-    high = np.full(54, 132_000.0)
-    shown = Panel(1, VOLTAGE, "R1 A", "V", 131_912.0, low, high, window="60 s")
-    shown = replace(shown, **changes)  # type: ignore[arg-type]
-    return measured(shown, shown.latest, shown.minimum, shown.maximum, shown.bad)
+    curve = Curve("A", 131_912.0, np.full(54, 131_800.0), np.full(54, 132_000.0))
+    of_curve = {name: changes.pop(name) for name in ("latest", "minimum", "maximum") if name in changes}
+    curve = replace(curve, **of_curve)  # type: ignore[arg-type]
+    shown = replace(Panel(1, VOLTAGE, "R1 A", "V", window="60 s"), **changes)  # type: ignore[arg-type]
+    return measured(shown, curve, shown.others, shown.bad)
 
 
 def test_a_steady_voltage_is_a_line_in_the_middle() -> None:
     assert rendered(panel()) == [
         "  1 VOLTAGE   R1 A   131.9 kV           ",
-        "                              hi 132.0k ",
-        "  ⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶           ",
-        "                              lo 131.8k ",
+        "                               hi 132.0k",
+        "  ⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶⠶◂          ",
+        "                               lo 131.8k",
     ]
 
 
@@ -42,7 +44,7 @@ def test_a_sag_of_one_bucket_reaches_the_lowest_row() -> None:
     low[40] = 88_500.0
     assert rendered(panel(minimum=low, severity="critical", alarm="!! LOW"))[::3] == [
         "  1 VOLTAGE   R1 A   131.9 kV  !! LOW   ",
-        "                      ⡇       lo 88.50k ",
+        "                      ⡇        lo 88.50k",
     ]
 
 
@@ -72,8 +74,8 @@ def test_infinite_impedance_is_a_gap_and_no_crash() -> None:
     shown = panel(quantity=IMPEDANCE, number=3, unit="ohm", latest=78.8, minimum=values, maximum=values)
     assert rendered(shown, height=3) == [
         "  3 IMPEDANCE R1 A   78.8 ohm           ",
-        "  ⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀   ⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀   hi 78.8 ",
-        "            ...                 lo 78.8 ",
+        "  ⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀   ⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀◂   hi 78.8",
+        "            ...                  lo 78.8",
     ]
 
 

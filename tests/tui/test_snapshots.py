@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from gridtop.client import Link
 from gridtop.tui.app import GridtopApp
 from gridtop.tui.glyphs import ASCII, UNICODE
-from tests.tui.fake_client import busy_client
+from tests.tui.fake_client import FakeClient, busy_client
 from tests.tui.test_app import settled
 
 Compare = Callable[..., bool]
@@ -47,6 +48,34 @@ def test_no_colour_and_no_unicode(snap_compare: Compare, monkeypatch: pytest.Mon
     monkeypatch.setenv("NO_COLOR", "1")
     shown = app(theme="ansi-dark", glyphs=ASCII)
     assert snap_compare(shown, terminal_size=(80, 24), run_before=settled)
+
+
+@pytest.mark.parametrize("size", [(160, 48), (40, 10)], ids=["160x48", "40x10"])
+def test_the_terminals_own_colours_at_other_sizes(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(app(theme="ansi-dark"), terminal_size=size, run_before=settled)
+
+
+@pytest.mark.parametrize("size", [(160, 48), (40, 10)], ids=["160x48", "40x10"])
+def test_no_colour_and_no_unicode_at_other_sizes(
+    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert snap_compare(app(theme="ansi-dark", glyphs=ASCII), terminal_size=size, run_before=settled)
+
+
+def test_an_engine_that_ended(snap_compare: Compare) -> None:
+    shown = app()
+    client = shown.client
+    assert isinstance(client, FakeClient)
+
+    async def end(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        client.error = ConnectionError("gone")
+        shown.model.link = Link("ended", -12.0, "exit code 1", ("Traceback", "MemoryError"))
+        shown.model.can_restart = True
+        await settled(pilot)
+
+    assert snap_compare(shown, terminal_size=(80, 24), run_before=end)
 
 
 def test_the_chart(snap_compare: Compare) -> None:

@@ -131,7 +131,7 @@ def test_no_text_breaks_the_dialogue(words: str) -> None:
 
 def test_the_usual_terminal_has_four_panels_and_a_log() -> None:
     room = layout(80, 24)
-    assert (room.columns, room.panel, room.log) == (2, 6, 9)
+    assert (room.columns, room.panel, room.log) == (2, 6, 8)
 
 
 def test_a_small_terminal_has_a_line_for_each_panel() -> None:
@@ -142,9 +142,14 @@ def test_a_small_terminal_has_a_line_for_each_panel() -> None:
 @given(st.integers(0, 400), st.integers(0, 200))
 def test_the_rows_always_add_up(width: int, height: int) -> None:
     room = layout(width, height)
-    used = room.panel * 4 // room.columns + room.log
-    assert used == max(height - 3, 4)
+    assert room.panels + room.timeline + room.log == max(height - 3, 4)
     assert room.log >= 0
+    assert 0 <= room.side < max(1, width)
+
+
+def test_a_large_terminal_has_the_alarms_beside_the_panels() -> None:
+    room = layout(160, 48)
+    assert (room.columns, room.panel, room.timeline, room.log, room.side) == (2, 16, 1, 12, 52)
 
 
 # Status line and banner
@@ -257,12 +262,12 @@ def test_an_unanswered_question_is_said_and_forgotten() -> None:
 
 def test_panels_begin_with_the_first_terminal() -> None:
     model = model_with()
-    assert [choice.place for choice in model.choices] == ["R1 A", "R1 A", "R1", "R1"]
-    assert model.request(29) == TelemetryRequest(("R1-PM1:V", "R1-PM4:I", "R1-PA:Z", "R1:F"), 60.0, 58)
+    assert [choice.place for choice in model.chosen.choices] == ["R1 A", "R1 A", "R1", "R1"]
+    assert model.chosen.request(29) == TelemetryRequest(("R1-PM1:V", "R1-PM4:I", "R1-PA:Z", "R1:F"), 60.0, 58)
 
 
 def test_angles_and_derived_quantities_are_not_on_offer() -> None:
-    choice = model_with().choices[0]
+    choice = model_with().chosen.choices[0]
     for _ in range(12):
         choice.next_phase()
         assert choice.channel is not None
@@ -271,17 +276,17 @@ def test_angles_and_derived_quantities_are_not_on_offer() -> None:
 
 def test_the_next_terminal_keeps_the_phase() -> None:
     model = model_with()
-    model.next_phase(everywhere=False)
-    model.next_terminal(everywhere=False)
-    assert model.choices[0].place == "R2 B"
-    assert model.choices[1].place == "R1 A"
+    model.chosen.next_phase(everywhere=False)
+    model.chosen.next_terminal(everywhere=False)
+    assert model.chosen.choices[0].place == "R2 B"
+    assert model.chosen.choices[1].place == "R1 A"
 
 
 def test_all_panels_can_go_to_one_terminal() -> None:
     model = model_with()
-    model.select(2)
-    model.next_terminal(everywhere=True)
-    assert [choice.place for choice in model.choices] == ["R2 A", "R2 A", "R2", "R2"]
+    model.chosen.select(2)
+    model.chosen.next_terminal(everywhere=True)
+    assert [choice.place for choice in model.chosen.choices] == ["R2 A", "R2 A", "R2", "R2"]
 
 
 def test_a_recording_without_a_quantity_leaves_its_panel_empty() -> None:
@@ -289,19 +294,19 @@ def test_a_recording_without_a_quantity_leaves_its_panel_empty() -> None:
     model.greet(Hello("0", "f.csv", False, CHANNELS.subset(CHANNELS.select(["*:F"]))))
     assert model.panel(0).place == ""
     assert model.panel(3).place == "R1"
-    assert model.request(10) == TelemetryRequest(("R1:F",), 60.0, 20)
-    model.next_terminal(everywhere=True)
-    model.next_phase(everywhere=True)
+    assert model.chosen.request(10) == TelemetryRequest(("R1:F",), 60.0, 20)
+    model.chosen.next_terminal(everywhere=True)
+    model.chosen.next_phase(everywhere=True)
 
 
 def test_the_window_grows_and_shrinks_within_its_steps() -> None:
     model = model_with()
-    for _ in range(9):
-        model.widen(1)
-    assert model.window == 300
-    for _ in range(9):
-        model.widen(-1)
-    assert model.window == 10
+    for _ in range(15):
+        model.chosen.widen(1)
+    assert (model.chosen.window, model.chosen.window_words) == (86_400, "24 h")
+    for _ in range(15):
+        model.chosen.widen(-1)
+    assert (model.chosen.window, model.chosen.window_words) == (5, "5 s")
 
 
 def test_an_alarm_on_a_derived_quantity_marks_the_panel_of_its_channel() -> None:

@@ -55,18 +55,14 @@ class Chart(LiveScreen):
 
     def wanted(self) -> TelemetryRequest | None:
         """A bucket for each column of dots, of the selected panel's channel alone."""
-        channel = self.model.choice.channel if self.model.choice else None
-        columns = self._plot.size.width
-        if channel is None or columns < 1:
-            return None
-        return TelemetryRequest((channel.name,), self.model.window, 2 * columns)
+        return self.model.chosen.request(self._plot.size.width, self.model.chosen.selected)
 
     def paint(self) -> bool:
         """The rows at once, the chart when it is its turn."""
         super().paint()
-        panel = self.model.panel(self.model.selected)
+        panel = self.model.panel(self.model.chosen.selected)
         self._title.show([single_row(panel, self._title.size.width, self.model.glyphs)])
-        shown = (panel.number, panel.place, self.model.window)
+        shown = (panel.number, panel.place, self.model.chosen.window)
         if self._clock() < self._due and shown == self._shown:
             return False
         self._due, self._shown = self._clock() + _SECONDS_BETWEEN_CHARTS, shown
@@ -77,4 +73,4 @@ class Chart(LiveScreen):
         telemetry = self.model.telemetry
         end = telemetry.end if telemetry is not None and not self.model.by_row else None
         self._plot.set_classes(panel.severity)
-        self._plot.draw(panel, self.model.window, end, self.model.glyphs)
+        self._plot.draw(panel, self.model.chosen.window, end, self.model.glyphs)

@@ -21,10 +21,13 @@ MARKS = (
     ("i", "information"),
     ("ok", "cleared by itself"),
     ("ak", "acknowledged"),
-    ("--", "ended by a seek or loop"),
-    ("?", "no good value in the newest frame"),
-    ("~", "nothing new for two seconds"),
+    ("--", "ended by seek or loop"),
+    ("?", "newest value is bad"),
+    ("~", "nothing new for 2 s"),
     (".", "a gap in the data"),
+    ("=H", "critical limit, high"),
+    ("-L", "warning limit, low"),
+    ("X", "critical, on timeline"),
 )
 
 
@@ -50,16 +53,16 @@ class Help(Screen[None]):
 
 
 def page(entries: list[tuple[str, str]], width: int) -> Text:
-    """Keys and marks in as many columns of 40 cells as fit."""
+    """Keys and marks in as many columns as fit."""
     text = Text("gridtop: keys", "bold", no_wrap=True)
     text.append("    Esc goes back\n", "not bold dim")
-    text.append_text(_table([*entries, ("Ctrl+P", "commands by name")], width, 13))
+    text.append_text(_table([*entries, ("Ctrl+P", "commands by name")], width, 13, 38))
     text.append("\nmarks\n")
-    return text.append_text(_table(MARKS, width, 4))
+    return text.append_text(_table(MARKS, width, 3, 26))
 
 
-def _table(entries: Iterable[tuple[str, str]], width: int, key: int) -> Text:
-    entries, cells = list(entries), 38
+def _table(entries: Iterable[tuple[str, str]], width: int, key: int, cells: int) -> Text:
+    entries = list(entries)
     columns = max(1, width // cells)
     height = -(-len(entries) // columns)
     text = Text()
@@ -68,5 +71,5 @@ def _table(entries: Iterable[tuple[str, str]], width: int, key: int) -> Text:
             name, meaning = entries[at]
             text.append(f"{name:>{key}}  ", "bold")
             text.append(f"{meaning:<{cells - key - 2}}", "not bold")
-        text.append("\n")
+        text.append("\n" if row < height - 1 else "")
     return text

@@ -37,8 +37,8 @@ class LiveScreen(Screen[None]):
 
     @property
     def ready(self) -> bool:
-        """Whether its widgets are on the screen: they come a moment after it."""
-        return all(widget.is_mounted for widget in self._frame)
+        """Whether its widgets are on the screen: they come a moment after it, and go before it."""
+        return all(widget.is_mounted and widget.is_attached for widget in self._frame)
 
     def wanted(self) -> TelemetryRequest | None:
         """The telemetry this screen shows, at its own resolution; None while it has no size."""

@@ -1,4 +1,4 @@
-"""The overview: four panels above the event log."""
+"""The overview: four panels, the alarms beside them where there is room, timeline and event log."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
+from textual.containers import Container, Horizontal
 
 from gridtop.client import TelemetryRequest
 from gridtop.tui import keys
+from gridtop.tui.view.choices import QUANTITIES
 from gridtop.tui.view.layout import layout
 from gridtop.tui.view.log import has_heading
 from gridtop.tui.view.model import Model
-from gridtop.tui.view.panels import QUANTITIES, graph_width
+from gridtop.tui.view.panels import graph_width, is_large
+from gridtop.tui.widgets.alarm_list import AlarmList
 from gridtop.tui.widgets.event_list import EventList
 from gridtop.tui.widgets.signal_panel import SignalPanel
+from gridtop.tui.widgets.timeline_bar import TimelineBar
 
 from .live import LiveScreen
 
@@ -37,11 +40,14 @@ class Overview(LiveScreen):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self._panels = [SignalPanel(number) for number in range(len(QUANTITIES))]
+        self._alarms = AlarmList(id="alarms")
+        self._timeline = TimelineBar(id="timeline")
         self._log = EventList(id="log")
 
     def middle(self) -> ComposeResult:
-        """Panels and log."""
-        yield Container(*self._panels, id="panels")
+        """Panels and alarms, timeline and log."""
+        yield Horizontal(Container(*self._panels, id="panels"), self._alarms, id="upper")
+        yield self._timeline
         yield self._log
 
     def on_resize(self, event: events.Resize) -> None:
@@ -50,19 +56,27 @@ class Overview(LiveScreen):
         panels = self.query_one("#panels")
         panels.styles.grid_size_columns = room.columns
         panels.styles.grid_size_rows = len(QUANTITIES) // room.columns
-        panels.styles.height = room.panel * len(QUANTITIES) // room.columns
+        self.query_one("#upper").styles.height = room.panels
+        self._alarms.display = room.side > 0
+        self._alarms.styles.width = room.side
+        self._timeline.display = room.timeline > 0
         self._log.styles.height = room.log
+        width = (event.size.width - room.side) // room.columns
+        self.model.chosen.room_for_overlay = is_large(width, room.panel)
         self.call_after_refresh(self.paint)
 
     def wanted(self) -> TelemetryRequest | None:
         """Two buckets for each cell of the widest panel."""
-        widest = max(panel.size.width for panel in self._panels)
-        return self.model.request(graph_width(widest)) if widest else None
+        sizes = [panel.size for panel in self._panels]
+        widest = max(graph_width(*size) if size.width else 0 for size in sizes)
+        return self.model.chosen.request(widest)
 
     def paint(self) -> bool:
         """Bring all widgets up to date."""
         for panel in self._panels:
             panel.paint(self.model)
+        self._alarms.paint(self.model)
+        self._timeline.paint(self.model)
         self._log.paint(self.model)
         return super().paint()
 
@@ -79,6 +93,11 @@ class Overview(LiveScreen):
     def action_scroll_page(self, pages: int) -> None:
         """Move the window on the log by what is visible."""
         self.action_scroll_log(pages * max(1, self._page - 1))
+
+    def action_mark(self, steps: int) -> None:
+        """Mark the next line of the log, or the one before."""
+        self.model.log.mark(steps, self._page)
+        self.paint()
 
     def action_oldest(self) -> None:
         """Go to the oldest event."""

@@ -12,7 +12,7 @@ from gridtop.events import SEVERITIES
 from gridtop.tui.glyphs import Glyphs
 
 from . import times
-from .rows import Role, Row, Span
+from .rows import Role, Row, Span, column, fit, shorten, spread, width_of
 
 SEVERITY_MARKS = {"critical": "!!", "warning": "!", "info": "i"}
 _ROLES: dict[str, Role] = {"critical": "critical", "warning": "warning"}
@@ -80,3 +80,61 @@ def counts(alarms: Sequence[Alarm]) -> Row:
             mark = Span(f"{number[severity]}{SEVERITY_MARKS[severity]}", _ROLES.get(severity, "plain"))
             row = (*row, Span(" "), mark)
     return row
+
+
+def alarm_rows(
+    alarms: Sequence[Alarm], problems: Sequence[str], width: int, height: int, glyphs: Glyphs
+) -> tuple[Row, ...]:
+    """The active alarms with a heading as `height` rows, and below them what does not work.
+
+    An alarm takes two rows while there is room: what and since when, and what it says.
+    """
+    below = _problem_rows(problems, width, glyphs)[: max(0, height // 3)]
+    room = max(0, height - 1 - len(below))
+    rows: list[Row] = []
+    if 2 * len(alarms) <= room:
+        for alarm in alarms:
+            rows += _two_rows(alarm, width, glyphs)
+    else:
+        shown = alarms[: on_view(len(alarms), room)]
+        rows += [_one_row(alarm, width, glyphs) for alarm in shown]
+        if len(shown) < len(alarms) and room:
+            rows.append((Span(f"    and {len(alarms) - len(shown)} more", "dim"),))
+    if not alarms:
+        rows = [(Span(" none", "dim"),)]
+    heading = spread((Span(" ALARMS", "dim"),), (*counts(alarms), Span(" ")), width)
+    above = [heading, *rows[:room]]
+    above += [()] * (height - len(above) - len(below))
+    return tuple(fit(row, width) for row in (*above, *below))[:height]
+
+
+def on_view(count: int, room: int) -> int:
+    """How many of so many alarms a list of so many rows shows: all, or as many as fit above `and 3 more`."""
+    return count if count <= room else max(0, room - 1)
+
+
+def _one_row(alarm: Alarm, width: int, glyphs: Glyphs) -> Row:
+    mark = Span(f" {alarm.mark:<2} ", alarm.role)
+    words = Span(shorten(alarm.message, width - 5, glyphs.ellipsis), _faint(alarm))
+    return (mark, words)
+
+
+def _two_rows(alarm: Alarm, width: int, glyphs: Glyphs) -> tuple[Row, Row]:
+    state = "latched" if alarm.latched else "seen" if alarm.acknowledged else "new"
+    right = (Span(f" {state} ", "dim" if alarm.acknowledged else "strong"),)
+    left: Row = (Span(f" {alarm.mark:<2} ", alarm.role), Span(f"{alarm.since}  ", "dim"))
+    room = width - width_of(left) - width_of(right)
+    name = Span(column(f"{alarm.rule}  {alarm.channel}", room, glyphs.ellipsis), _faint(alarm))
+    words = Span("    " + shorten(alarm.message, width - 5, glyphs.ellipsis), _faint(alarm))
+    return (*left, name, *right), (words,)
+
+
+def _faint(alarm: Alarm) -> Role:
+    return "dim" if alarm.acknowledged else "plain"
+
+
+def _problem_rows(problems: Sequence[str], width: int, glyphs: Glyphs) -> list[Row]:
+    if not problems:
+        return []
+    lines = [Span("  ! " + shorten(text, width - 5, glyphs.ellipsis), "warning") for text in problems]
+    return [(), (Span(" PROBLEMS", "dim"),), *((line,) for line in lines)]

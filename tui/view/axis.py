@@ -11,6 +11,8 @@ _ROOM = 0.04
 """Share of the range left free above and below when the axis has to move, so that it need not again soon."""
 _TOO_SMALL = 0.4
 """The axis closes in when the data fills less than this share of it."""
+_ABSURD = 1e300
+"""Steps beyond which powers of ten overflow."""
 
 
 class Axis:
@@ -36,3 +38,14 @@ class Axis:
             room = max(room, _RELATIVE * max(abs(lowest), abs(highest)))
             self.bottom, self.top = max(lowest - room, -_LARGEST), min(highest + room, _LARGEST)
         return self.bottom, self.top
+
+
+def round_values(bottom: float, top: float, most: int) -> list[float]:
+    """At most about `most` values between two others, at steps of 1, 2 or 5 times a power of ten."""
+    rough = top / most - bottom / most
+    if not 0 < rough <= _ABSURD:
+        return [bottom, top]
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
+    first, last = math.ceil(bottom / step), math.floor(top / step)
+    return [n * step for n in range(first, last + 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from itertools import islice
 
 from rich.cells import cell_len
 
-from gridtop.events import Event
+from gridtop.events import Event, Severity
 from gridtop.tui.glyphs import Glyphs
 
 from . import times
 from .alarms import SEVERITY_MARKS
+from .filtering import Filter
 from .rows import Role, Row, Span, column, fit, spread
 
 LONGEST = 5000
@@ -35,6 +37,16 @@ class Line:
     rule: str
     channel: str
     message: str
+    severity: Severity = "info"
+    terminal: str = ""
+    row: int = 0
+    """Where what it tells of began."""
+    begins: bool = True
+    """Whether something began, so that it is worth going there."""
+
+    def passes(self, filter: Filter) -> bool:
+        """Whether a filter lets it through."""
+        return filter.matches(self.severity, self.terminal, f"{self.rule} {self.channel} {self.message}")
 
 
 def line_of(event: Event, glyphs: Glyphs) -> Line:
@@ -53,6 +65,10 @@ def line_of(event: Event, glyphs: Glyphs) -> Line:
         glyphs.plain(event.rule),
         glyphs.plain(event.channel),
         glyphs.plain(event.message),
+        event.severity,
+        glyphs.plain(event.terminal or re.split("[:-]", event.channel)[0]),
+        event.row if event.since_row is None else event.since_row,
+        event.transition not in _ENDINGS and event.transition != "eased",
     )
 
 
@@ -60,11 +76,16 @@ class EventLog:
     """Follows the newest line until someone scrolls up; then stands still and counts what is new."""
 
     def __init__(self) -> None:
+        self._all: deque[Line] = deque(maxlen=LONGEST)
         self._lines: deque[Line] = deque(maxlen=LONGEST)
+        """Those that match the filter."""
         self._total = 0
         self._bottom = 0
-        """Number of lines, since the start, up to and including the lowest one shown."""
+        """Number of matching lines, since the start, up to and including the lowest one shown."""
         self._seen = 0
+        self._marked: int | None = None
+        """Number of the line that `n` and `N` went to."""
+        self.filter = Filter()
         self.following = True
         self.revision = 0
         """Counts up whenever a window on the log may look different."""
@@ -74,8 +95,10 @@ class EventLog:
     def add(self, lines: Iterable[Line]) -> None:
         """Put lines at the end; the oldest give way."""
         for line in lines:
-            self._lines.append(line)
-            self._total += 1
+            self._all.append(line)
+            if line.passes(self.filter):
+                self._lines.append(line)
+                self._total += 1
             self._widths = [
                 max(pair) for pair in zip(self._widths, map(cell_len, (line.rule, line.channel)), strict=True)
             ]
@@ -87,14 +110,32 @@ class EventLog:
         return len(self._lines)
 
     @property
+    def lines(self) -> Sequence[Line]:
+        """The lines that match the filter, oldest first."""
+        return self._lines
+
+    @property
+    def hidden(self) -> int:
+        """Lines that the filter keeps back."""
+        return max(0, len(self._all) - len(self._lines))
+
+    @property
     def new(self) -> int:
         """Lines that came since it stopped following and are still out of sight."""
         return min(self._total - self._seen, self._total - self._bottom)
+
+    def choose(self, filter: Filter) -> None:
+        """Show only the lines that match, from the newest on."""
+        self.filter = filter
+        self._lines = deque((line for line in self._all if line.passes(filter)), maxlen=LONGEST)
+        self._total = len(self._lines)
+        self.follow()
 
     def follow(self) -> None:
         """Go to the newest line and stay there."""
         self.following = True
         self.revision += 1
+        self._marked = None
         self._bottom = self._seen = self._total
 
     def scroll(self, lines: int, height: int) -> None:
@@ -102,10 +143,28 @@ class EventLog:
         self.revision += 1
         oldest = self._total - len(self._lines)
         self._bottom = max(min(self._bottom + lines, self._total), min(oldest + height, self._total))
-        if self._bottom == self._total:
+        if self._bottom == self._total and self._marked is None:
             self.follow()
         else:
             self.following = False
+
+    def mark(self, steps: int, height: int) -> None:
+        """Mark the next line (positive) or the one before, and bring it into the window."""
+        if not self._lines:
+            return
+        oldest = self._total - len(self._lines)
+        at = self._bottom - 1 if self._marked is None else self._marked + steps
+        self._marked = max(oldest, min(at, self._total - 1))
+        self.following = False
+        self.revision += 1
+        if self._marked >= self._bottom or self._marked < self._bottom - height:
+            above = 1 if self._marked >= self._bottom else height
+            self._bottom = max(min(self._marked + above, self._total), min(oldest + height, self._total))
+
+    def is_marked(self, line: Line) -> bool:
+        """Whether this is the line that was marked."""
+        at = -1 if self._marked is None else self._marked - (self._total - len(self._lines))
+        return 0 <= at < len(self._lines) and self._lines[at] is line
 
     def window(self, height: int) -> Sequence[Line]:
         """At most `height` lines, oldest first."""
@@ -135,14 +194,15 @@ def log_rows(
     heading = has_heading(height)
     rule, channel = log.columns(width)
     lines = log.window(height - heading)
-    rows = [_row(line, width, rule, channel, glyphs) for line in lines]
+    rows = [_row(line, width, rule, channel, log.is_marked(line), glyphs) for line in lines]
     rows += [fit((), width)] * (height - heading - len(rows))
     return tuple([_heading(log, clock, width, rule, channel), *rows] if heading else rows)
 
 
-def _row(line: Line, width: int, rule: int, channel: int, glyphs: Glyphs) -> Row:
-    faint: Role = "dim" if line.role == "dim" else "plain"
-    row: Row = (Span(f" {line.time:<{_TIME}} ", "dim"), Span(f"{line.mark:<{_MARK}} ", line.role))
+def _row(line: Line, width: int, rule: int, channel: int, marked: bool, glyphs: Glyphs) -> Row:
+    faint: Role = "strong" if marked else "dim" if line.role == "dim" else "plain"
+    bar = Span(glyphs.selected if marked else " ", "accent")
+    row: Row = (bar, Span(f"{line.time:<{_TIME}} ", "dim"), Span(f"{line.mark:<{_MARK}} ", line.role))
     for text, cells in ((line.rule, rule), (line.channel, channel)):
         if cells:
             row = (*row, Span(column(text, cells, glyphs.ellipsis) + " ", faint))
@@ -155,9 +215,9 @@ def _heading(log: EventLog, clock: str, width: int, rule: int, channel: int) -> 
     for word, cells in (("RULE", rule), ("CHANNEL", channel)):
         if cells:
             words += column(word, cells, "") + " "
-    state = (
-        Span("FOLLOW ", "dim")
-        if log.following
-        else Span(f"+{log.new} new ", "badge" if log.new else "strong")
-    )
-    return spread((Span(words + "MESSAGE", "dim"),), (state,), width)
+    state: Row = (Span("FOLLOW ", "dim"),)
+    if not log.following:
+        state = (Span(f"+{log.new} new ", "badge" if log.new else "strong"),)
+    if log.filter:
+        state = (Span(f"/{log.filter} ", "badge"), Span(f" {log.hidden} hidden  ", "dim"), *state)
+    return spread((Span(words + "MESSAGE", "dim"),), state, width)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
-from gridtop.client import Hello, Snapshot, Telemetry, TelemetryRequest
+from gridtop.client import Hello, LimitLine, Link, Snapshot, Telemetry
 from gridtop.events import Event
 from gridtop.tui.glyphs import Glyphs
 
-from . import alarms, panels, seeking, status
-from .alarms import Alarm
-from .axis import Axis
+from . import alarms, link_words, panels, seeking, status
+from .alarms import Alarm, alarm_rows
+from .choices import QUANTITIES
+from .chosen import Chosen
+from .filtering import Filter
+from .graph import Curve, Limit
 from .log import LONGEST, EventLog, line_of, log_rows
-from .panels import QUANTITIES, Choice, Panel
+from .panels import Panel
 from .rows import Row
+from .timeline import Stretch, Timeline, timeline_row
 
-WINDOWS = (10.0, 30.0, 60.0, 120.0, 300.0)
-"""Seconds that panels and charts may look back."""
 _STALE_AFTER = 2.0
 """Seconds without an answer, or without a new frame from a live source, until a picture counts as old."""
 
@@ -26,35 +29,51 @@ class Model:
     """The state of the screen, without any of its looks.
 
     Every text from outside is made harmless where it becomes part of a view (`Alarm`, `Line`, `Panel`);
-    names are kept as they came only to ask the monitor for them.
+    names are kept as they came only to ask the monitor for them. `profile` says in a word or two how
+    the screen suits its terminal.
     """
 
-    def __init__(self, glyphs: Glyphs, clock: Callable[[], float]) -> None:
+    def __init__(self, glyphs: Glyphs, clock: Callable[[], float], profile: str = "") -> None:
         self.glyphs = glyphs
+        self.profile = profile
         self._clock = clock
+        self.chosen = Chosen()
+        self.notice = ""
+        """An answer to the person's last order; stays until the next one."""
+        self.keys: dict[str, str] = {}
+        """The keys that the configuration gives, by the ids of the bindings."""
+        self.can_restart = False
+        """Whether the engine is this screen's own, so that it can start another."""
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget everything the monitor said: another one answers."""
         self.hello: Hello | None = None
         self.snapshot: Snapshot | None = None
         self.telemetry: Telemetry | None = None
+        self.link: Link | None = None
         self.alarms: tuple[Alarm, ...] = ()
         self.log = EventLog()
+        self.timeline = Timeline()
         self.seq = 0
         """Sequence number of the newest event in the log."""
-        self.choices: list[Choice] = []
-        self.axes = [Axis() for _ in QUANTITIES]
-        self.selected = 0
-        self.window = 60.0
-        self.notice = ""
-        """An answer to the person's last order; stays until the next one."""
+        self.frozen = False
+        """Whether the picture of a live source stands still while events still come."""
+        self._limits: dict[str, tuple[Limit, ...]] = {}
+        self._stretch: Stretch | None = None
+        self._on_view = 1
+        """How many alarms can be seen: the one in the banner, or those in the list."""
         self._failure = ""
         self._lost = ""
-        self._moved = self._answered = clock()
+        self._moved = self._answered = self._clock()
 
     # What comes from the monitor
 
     def greet(self, hello: Hello) -> None:
         """Learn which channels there are."""
         self.hello = hello
-        self.choices = [Choice(quantity, hello.channels) for quantity in QUANTITIES]
+        self.chosen.offer(hello.channels)
+        self._limits = _by_channel(hello.limits)
 
     def receive(self, snapshot: Snapshot) -> None:
         """Take in a new snapshot."""
@@ -63,10 +82,11 @@ class Model:
             # A screen that comes late does not read the whole history.
             self.seq = max(0, snapshot.seq - LONGEST)
         elif snapshot.seq < self.seq:
-            self.seq, self.log = 0, EventLog()
+            self.seq, self.log, self.timeline = 0, EventLog(), Timeline()
         if before is None or _place(before) != _place(snapshot):
             self._moved = self._answered
         self.snapshot = snapshot
+        self.frozen &= snapshot.transport.state == "live"
         self.alarms = alarms.in_order(
             snapshot.alarms, self.hello.channels if self.hello else None, self.glyphs
         )
@@ -75,6 +95,7 @@ class Model:
         """Put events into the log."""
         fresh = [event for event in events if event.seq > self.seq]
         self.log.add(line_of(event, self.glyphs) for event in fresh)
+        self.timeline.add(fresh)
         self.seq = max((event.seq for event in fresh), default=self.seq)
 
     def fail(self, reason: str) -> None:
@@ -85,45 +106,24 @@ class Model:
         """The monitor did not answer this time."""
         self._lost = self.glyphs.plain(reason)
 
-    # What the person chose
-
     @property
-    def choice(self) -> Choice | None:
-        """What the selected panel shows."""
-        return self.choices[self.selected] if self.choices else None
+    def alarms_on_view(self) -> Sequence[Alarm]:
+        """The alarms that can be seen."""
+        return self.alarms[: max(1, self._on_view)]
 
-    def select(self, panel: int) -> None:
-        """Make a panel (0 to 3) the one that keys speak of."""
-        self.selected = panel % len(QUANTITIES)
+    def filter(self, text: str) -> None:
+        """Show only some events."""
+        self.log.choose(Filter.parse(self.glyphs.plain(text)))
 
-    def next_terminal(self, everywhere: bool) -> None:
-        """Show the next terminal in the selected panel, or take all panels along."""
-        if self.choice is None:
-            return
-        self.choice.next_terminal()
-        if everywhere and self.choice.channel is not None:
-            for choice in self.choices:
-                choice.go_to(self.choice.channel.terminal)
-        self.axes = [Axis() for _ in QUANTITIES]
-
-    def next_phase(self, everywhere: bool) -> None:
-        """Show the next phase in the selected panel, or in all."""
-        for number, choice in enumerate(self.choices):
-            if everywhere or number == self.selected:
-                choice.next_phase()
-                self.axes[number] = Axis()
-
-    def widen(self, steps: int) -> None:
-        """Look back further (positive) or less far."""
-        at = WINDOWS.index(self.window) + steps
-        self.window = WINDOWS[max(0, min(at, len(WINDOWS) - 1))]
+    def freeze(self) -> None:
+        """Let the picture stand still, or go on."""
+        self.frozen = not self.frozen
+        if self.frozen:
+            self.log.following = False
+        else:
+            self.log.follow()
 
     # What the screen asks
-
-    def request(self, cells: int) -> TelemetryRequest | None:
-        """What all panels need, at two buckets a cell; None when there is nothing to ask for."""
-        names = panels.in_order(self.choices)
-        return TelemetryRequest(names, self.window, 2 * cells) if names and cells > 0 else None
 
     def fingerprint(self) -> Hashable:
         """Equal as long as a new picture would be the same as the last one."""
@@ -131,20 +131,34 @@ class Model:
         # NaN is not equal to itself, so the speed reached goes in as text.
         place = (_place(s), s.seq, f"{s.transport.reached:.2g}", s.counts) if s else None
         alarm_keys = [(a.id, a.severity, a.acknowledged, a.latched, a.message) for a in self.alarms]
-        return place, tuple(alarm_keys), s.problems if s else (), self.seq, self.problem, self.stale
+        problems = s.problems if s else ()
+        return place, tuple(alarm_keys), problems, self.seq, self.problem, self.age_words, self.frozen
 
     @property
     def paused(self) -> bool:
         """Whether space would let the clock run on."""
-        return self.snapshot is not None and self.snapshot.transport.state in ("paused", "ended")
+        return self.frozen or (
+            self.snapshot is not None and self.snapshot.transport.state in ("paused", "ended")
+        )
+
+    @property
+    def live(self) -> bool:
+        """Whether the source is one that nobody can stop."""
+        return self.snapshot is not None and self.snapshot.transport.state == "live"
 
     @property
     def stale(self) -> bool:
         """Whether what is on the screen is no longer what is."""
-        if self.snapshot is None:
-            return False
-        since = self._moved if self.snapshot.transport.state == "live" else self._answered
-        return self._clock() - since > _STALE_AFTER
+        return self.snapshot is not None and self._age > _STALE_AFTER
+
+    @property
+    def age_words(self) -> str:
+        """How old the picture is, when it is old: `12 s`."""
+        return link_words.span(self._age) if self.stale else ""
+
+    @property
+    def _age(self) -> float:
+        return self._clock() - (self._moved if self.live else self._answered)
 
     @property
     def failure(self) -> str:
@@ -161,9 +175,18 @@ class Model:
         """What the banner must say before any alarm, empty when nothing."""
         if self.failure:
             return f"FAILED  {self.failure}"
-        if self._lost:
-            return f"NO ANSWER  {self._lost}"
-        return ""
+        if self.link is not None and (
+            words := link_words.problem(self.link, self._clock(), self.can_restart)
+        ):
+            return self.glyphs.plain(words)
+        return f"NO ANSWER  {self._lost}" if self._lost else ""
+
+    @property
+    def last_words(self) -> tuple[str, ...]:
+        """What the engine wrote before it ended, empty while it lives."""
+        if self.link is None or self.link.state != "ended":
+            return ()
+        return tuple(self.glyphs.plain(line) for line in self.link.log)
 
     @property
     def by_row(self) -> bool:
@@ -177,15 +200,25 @@ class Model:
             return None
         return seeking.Position.of(self.snapshot.transport, self.hello.channels if self.hello else None)
 
+    def row_at(self, x: int) -> int | None:
+        """The row that a column of the timeline stands for."""
+        return self._stretch.row(x) if self._stretch is not None else None
+
     # What the screen shows
 
     def status(self, width: int) -> Row:
         """The status line."""
         s, hello = self.snapshot, self.hello
-        source = self.glyphs.plain(hello.source) if hello else ""
         if s is None:
             return status.connecting_row(width)
-        return status.status_row(source, s.transport, s.counts, self.alarms, width, self.glyphs, self.by_row)
+        about = status.About(
+            self.glyphs.plain(hello.source) if hello else "",
+            self.by_row,
+            self.frozen,
+            self.age_words if self._lost or self.problem else "",
+            self.profile,
+        )
+        return status.status_row(about, s.transport, s.counts, self.alarms, width, self.glyphs)
 
     def banner(self, width: int) -> Row:
         """The alarm banner."""
@@ -197,14 +230,35 @@ class Model:
                 notice = "! " + self.glyphs.plain(self.snapshot.problems[0])
         return status.banner_row(self.alarms, self.problem, notice, width, self.glyphs)
 
+    def alarm_list(self, width: int, height: int) -> Sequence[Row]:
+        """The active alarms, the worst first."""
+        problems = self.snapshot.problems if self.snapshot else ()
+        # Problems below take the room of a few rows at most; an alarm too many is not said to be seen.
+        self._on_view = alarms.on_view(len(self.alarms), height - 1 - bool(problems) * (height // 3))
+        return alarm_rows(self.alarms, [*map(self.glyphs.plain, problems)], width, height, self.glyphs)
+
+    def time_line(self, width: int) -> Row:
+        """The timeline."""
+        if self.snapshot is None:
+            return ()
+        rate = self.hello.channels.rate if self.hello else None
+        words = f"{self.chosen.window_words}  {self.chosen.scale}"
+        row, self._stretch = timeline_row(
+            self.timeline, self.snapshot.transport, rate, words, width, self.glyphs
+        )
+        return row
+
     def events(self, width: int, height: int) -> Sequence[Row]:
-        """The event log."""
+        """The event log; the last words of an engine that is gone instead, when there are any."""
+        if self.last_words:
+            return link_words.log_rows(self.last_words, width, height)
         return log_rows(self.log, width, height, self.glyphs, "ROW" if self.by_row else "TIME UTC")
 
     def panel(self, number: int) -> Panel:
         """What a panel (0 to 3) shows."""
-        quantity, selected = QUANTITIES[number], number == self.selected
-        choice = self.choices[number] if self.choices else None
+        chosen = self.chosen
+        quantity, selected = QUANTITIES[number], number == chosen.selected
+        choice = chosen.choices[number] if chosen.choices else None
         channel = choice.channel if choice else None
         if choice is None or channel is None:
             return Panel(number + 1, quantity, "", selected=selected)
@@ -218,23 +272,31 @@ class Model:
             severity=severity,
             alarm=alarm,
             selected=selected,
-            window=f"{self.window:.0f} s",
+            window=chosen.window_words,
+            limits=self._limits.get(channel.name, ()),
+            scale=chosen.scale,
         )
-        telemetry = self.telemetry
-        if telemetry is None or channel.name not in telemetry.channels:
+        curve, good = self._curve(channel.name, channel.phase)
+        if curve is None:
             return shown
-        row = telemetry.channels.index(channel.name)
-        return panels.measured(
-            shown,
-            float(telemetry.latest[row]),
-            telemetry.minimum[row],
-            telemetry.maximum[row],
-            bool(telemetry.stale[row]) or not math.isfinite(telemetry.latest[row]),
+        others = (
+            [self._curve(other.name, other.phase)[0] for other in choice.others] if chosen.overlay else []
         )
+        return panels.measured(shown, curve, tuple(other for other in others if other), not good)
+
+    def _curve(self, name: str, phase: str) -> tuple[Curve | None, bool]:
+        """The envelope of a channel, and whether its newest frame is good."""
+        telemetry = self.telemetry
+        if telemetry is None or name not in telemetry.channels:
+            return None, False
+        row = telemetry.channels.index(name)
+        latest = float(telemetry.latest[row])
+        curve = Curve(self.glyphs.plain(phase), latest, telemetry.minimum[row], telemetry.maximum[row])
+        return curve, math.isfinite(latest) and not telemetry.stale[row]
 
     def _alarm_of(self, number: int) -> tuple[str, str]:
         """Severity and word of the first alarm of a panel: of its channel, else of its quantity."""
-        quantity, channel = QUANTITIES[number], self.choices[number].channel
+        quantity, channel = QUANTITIES[number], self.chosen.choices[number].channel
         elsewhere = ""
         for alarm in self.alarms:
             source = alarm.source
@@ -251,3 +313,16 @@ class Model:
 def _place(snapshot: Snapshot) -> Hashable:
     transport = snapshot.transport
     return transport.state, transport.row, transport.pass_number, transport.speed, transport.frames
+
+
+def _by_channel(lines: Sequence[LimitLine]) -> dict[str, tuple[Limit, ...]]:
+    """The limits to draw: of each severity and direction the one that is met first."""
+    found: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for line in lines:
+        mark = ("=" if line.severity == "critical" else "-") + ("H" if line.direction == "high" else "L")
+        before = found[line.channel].get(mark, line.value)
+        found[line.channel][mark] = (min if line.direction == "high" else max)(before, line.value)
+    return {
+        name: tuple(Limit(mark, value) for mark, value in marks.items() if math.isfinite(value))
+        for name, marks in found.items()
+    }

@@ -1,105 +1,36 @@
-"""The four panels: which channel each shows, and what it says about it, row by row."""
+"""A panel row by row: name, place, value and alarm of a channel above its graph, in the room there is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from gridtop.channels import Channel, ChannelSet
+from gridtop.tui import braille
 from gridtop.tui.glyphs import Glyphs
 
-from . import numbers
-from .axis import Axis
+from . import graph, numbers
+from .axis import Axis, round_values
+from .choices import Quantity
+from .graph import Curve, Floats, Graph, Limit, Scale
 from .rows import Role, Row, Span, column, fit, width_of
 
-Floats = npt.NDArray[np.float64]
-
 GUTTER = 11
-"""Cells at the right of a graph for the highest and lowest value (` hi 132.4k `) and the alarm's mark."""
+"""Cells at the right of a small graph: where the newest value is, limits, highest and lowest value."""
+_LABELS = 11
+"""Cells at the left of a large graph for the values of the axis (` =L 118.2k┤`)."""
+_ARROWS = 5
+"""Cells at the right of a large graph for the names of the curves."""
+_LARGE = (44, 9)
+"""Columns and rows from which on a graph has an axis with values."""
 _WITH_EXTREMES = 62
 """Cells from which on a panel of one row shows the lowest and highest value too."""
 _MARGIN = 2
 """Cells at the left for the bar that marks the selected panel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """What a panel is about. The graph's axis is never shorter than `share` of the value or `least`."""
-
-    name: str
-    unit: str
-    digits: int
-    share: float
-    least: float
-    related: tuple[str, ...] = ()
-    """Quantities whose alarms belong to this panel although their names do not contain its name."""
-
-    def concerns(self, quantity: str) -> bool:
-        """Whether an alarm on this (perhaps derived) quantity belongs to the panel."""
-        return self.name in quantity or quantity in self.related
-
-
-QUANTITIES = (
-    Quantity("voltage", "V", 4, 0.02, 1e-3),
-    Quantity("current", "A", 3, 0.05, 1e-3),
-    Quantity("impedance", "ohm", 3, 0.05, 1e-3, ("admittance",)),
-    Quantity("frequency", "Hz", 5, 0.0, 0.05, ("rocof",)),
-)
-"""A voltage moves by 2 % and a frequency by 50 mHz before it fills the height of its panel."""
-
-
-class Choice:
-    """Which channel of its quantity a panel shows: the person chooses a terminal and a phase."""
-
-    def __init__(self, quantity: Quantity, channels: ChannelSet) -> None:
-        self._terminals: dict[str, list[Channel]] = {}
-        for channel in channels:
-            if channel.quantity == quantity.name and channel.part in ("magnitude", "value"):
-                self._terminals.setdefault(channel.terminal or channel.base_name, []).append(channel)
-        self._terminal = 0
-        self._phase = 0
-
-    @property
-    def channel(self) -> Channel | None:
-        """The channel on show, None when the recording has none of this quantity."""
-        phases = self._phases
-        return phases[self._phase] if phases else None
-
-    @property
-    def place(self) -> str:
-        """The channel's terminal and phase as they came from outside: `R1 A`."""
-        channel = self.channel
-        return f"{channel.terminal or channel.base_name} {channel.phase}".rstrip() if channel else ""
-
-    @property
-    def _phases(self) -> list[Channel]:
-        terminals = list(self._terminals.values())
-        return terminals[self._terminal] if terminals else []
-
-    def next_terminal(self) -> None:
-        """Go to the next terminal, in the same phase if it has it."""
-        if len(self._terminals) > 1:
-            self._go((self._terminal + 1) % len(self._terminals))
-
-    def go_to(self, terminal: str) -> None:
-        """Go to a terminal by name, if this quantity is measured there."""
-        if terminal in self._terminals:
-            self._go(list(self._terminals).index(terminal))
-
-    def next_phase(self) -> None:
-        """Go to the next channel of the terminal."""
-        if self._phases:
-            self._phase = (self._phase + 1) % len(self._phases)
-
-    def _go(self, terminal: int) -> None:
-        before = self.channel
-        self._terminal = terminal
-        phases = [channel.phase for channel in self._phases]
-        self._phase = phases.index(before.phase) if before and before.phase in phases else 0
+NOTHING = Curve()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +41,12 @@ class Panel:
     quantity: Quantity
     place: str
     unit: str = ""
-    latest: float = float("nan")
-    minimum: Floats = field(default_factory=lambda: np.empty(0))
-    maximum: Floats = field(default_factory=lambda: np.empty(0))
+    curve: Curve = NOTHING
+    """Of the channel on show."""
+    others: tuple[Curve, ...] = ()
+    """Of the other phases, when they are laid over it."""
+    limits: tuple[Limit, ...] = ()
+    scale: Scale = "fit"
     bad: bool = False
     """The newest frame has no good value: `?`."""
     stale: bool = False
@@ -125,32 +59,52 @@ class Panel:
     window: str = ""
 
     @property
-    def lowest(self) -> float:
-        """The lowest value of the window, NaN when there is none."""
-        return _extreme(np.fmin, self.minimum)
-
-    @property
-    def highest(self) -> float:
-        """The highest value of the window, NaN when there is none."""
-        return _extreme(np.fmax, self.maximum)
+    def curves(self) -> tuple[Curve, ...]:
+        """All curves; only several need their names."""
+        return (self.curve, *self.others) if self.others else (replace(self.curve, name=""),)
 
     @property
     def least_span(self) -> float:
         """The shortest axis that shows this signal without making much of its noise."""
-        size = max(abs(self.lowest), abs(self.highest))
+        size = max(abs(self.curve.lowest), abs(self.curve.highest))
         return max(self.quantity.least, self.quantity.share * size if math.isfinite(size) else 0.0)
 
     @property
     def role(self) -> Role:
-        """How the graph and the value look: plain unless the channel is in alarm."""
+        """How the value looks: plain unless the channel is in alarm, faint when it is old."""
+        if self.stale:
+            return "dim"
         if self.severity == "critical":
             return "critical"
         return "warning" if self.severity == "warning" else "strong"
 
+    @property
+    def graph_role(self) -> Role:
+        """How the graph looks."""
+        return "graph" if self.role == "strong" else self.role
 
-def graph_width(width: int) -> int:
-    """Cells of a panel of this width that are left for the graph."""
-    return max(1, width - _MARGIN - GUTTER)
+
+def is_large(width: int, height: int) -> bool:
+    """Whether a panel of this size has an axis with values."""
+    return width >= _LARGE[0] and height >= _LARGE[1]
+
+
+def graph_width(width: int, height: int) -> int:
+    """Cells of a panel of this size that are left for the graph."""
+    beside = _LABELS + _ARROWS if is_large(width, height) else GUTTER
+    return max(1, width - _MARGIN - beside)
+
+
+def measured(panel: Panel, curve: Curve, others: tuple[Curve, ...], bad: bool) -> Panel:
+    """The panel with what telemetry says about its channels; what is not finite is a gap from here on."""
+    return replace(panel, curve=_finite(curve), others=tuple(map(_finite, others)), bad=bad)
+
+
+def _finite(curve: Curve) -> Curve:
+    ends: list[Floats] = [
+        np.where(np.isfinite(side), side, np.nan) for side in (curve.minimum, curve.maximum)
+    ]
+    return replace(curve, minimum=np.fmin(*ends), maximum=np.fmax(*ends))
 
 
 def panel_rows(panel: Panel, width: int, height: int, axis: Axis, glyphs: Glyphs) -> tuple[Row, ...]:
@@ -160,26 +114,26 @@ def panel_rows(panel: Panel, width: int, height: int, axis: Axis, glyphs: Glyphs
     """
     if height < 2:
         return (_with_graph(panel, width, axis, glyphs),) if height else ()
-    gutter = [""] * (height - 1)
-    gutter[0] = _extreme_text("hi", panel.highest, panel)
-    if height > 2:
-        gutter[-1] = _extreme_text("lo", panel.lowest, panel)
-    if height > 4:
-        gutter[(height - 1) // 2] = panel.window
-    graph = _graph(panel, graph_width(width), height - 1, axis, glyphs)
-    rows = [_title(panel, width, glyphs)]
+    large = is_large(width, height)
+    title = _title(panel, width, graph_width(width, height), large, glyphs)
+    rows = height - 1 - large
+    drawn = _graph(panel, graph_width(width, height), rows, axis, glyphs)
     bar = _bar(panel, glyphs)
-    for line, note in zip(graph, gutter, strict=True):
-        row = (bar, Span(line, _graph_role(panel)), Span(f"{note:>{GUTTER - 1}} ", "dim"))
-        rows.append(fit(row, width))
-    return tuple(rows)
-
-
-def _title(panel: Panel, width: int, glyphs: Glyphs) -> Row:
-    """` 1 VOLTAGE  R1 A    131.9 kV   !! LOW`: the value ends where the graph ends."""
-    value = _value(panel)
-    label = fit(_label(panel, glyphs), max(0, _MARGIN + graph_width(width) - width_of((value,)) - 1))
-    return fit((*label, Span(" "), value, *_mark(panel, glyphs)), width)
+    if drawn is None:
+        return (title, *[fit((bar,), width)] * (height - 1))
+    if not large:
+        notes = _gutter(panel, drawn, rows)
+        body = [
+            (bar, Span(line, panel.graph_role), Span(notes[row], "dim"))
+            for row, line in enumerate(drawn.rows)
+        ]
+        return (title, *(fit(row, width) for row in body))
+    labels = _axis(panel, drawn, rows, glyphs)
+    lines: list[Row] = [
+        (bar, Span(labels[row], "dim"), Span(line, panel.graph_role), Span(drawn.latest.get(row, "")))
+        for row, line in enumerate(drawn.rows)
+    ]
+    return (title, *(fit(row, width) for row in (*lines, _time_axis(panel, width, bar))))
 
 
 def single_row(panel: Panel, width: int, glyphs: Glyphs) -> Row:
@@ -187,10 +141,9 @@ def single_row(panel: Panel, width: int, glyphs: Glyphs) -> Row:
     value = _value(panel)
     label = fit(_label(panel, glyphs), 20 if width >= 40 else 14)
     row: Row = (*label, Span(column(value.text.rjust(10), 10, glyphs.ellipsis), value.role))
-    row = (*row, *fit(_mark(panel, glyphs), GUTTER))
+    row = (*row, *fit(_mark(panel), GUTTER))
     if width >= _WITH_EXTREMES:
-        low, high = (_extreme_text(*side, panel) for side in (("lo", panel.lowest), ("hi", panel.highest)))
-        row = (*row, Span(f"{low:<10}{high:<11}", "dim"))
+        row = (*row, Span(f"{_extreme(panel, 'lo'):<10}{_extreme(panel, 'hi'):<11}", "dim"))
     return row
 
 
@@ -198,9 +151,20 @@ def _with_graph(panel: Panel, width: int, axis: Axis, glyphs: Glyphs) -> Row:
     """One line for small terminals: numbers, and what is left for a graph of one row."""
     row = single_row(panel, width, glyphs)
     left = width - width_of(row) - 1
-    if left >= 8:
-        row = (*row, Span(_graph(panel, left, 1, axis, glyphs)[0], _graph_role(panel)))
+    drawn = _graph(replace(panel, others=(), limits=()), left, 1, axis, glyphs) if left >= 8 else None
+    if drawn is not None:
+        row = (*row, Span(drawn.rows[0], panel.graph_role))
     return fit(row, width)
+
+
+def _title(panel: Panel, width: int, graph_cells: int, large: bool, glyphs: Glyphs) -> Row:
+    """` 1 VOLTAGE  R1 A    131.9 kV   !! LOW`: the value ends where the graph ends."""
+    value = _value(panel)
+    end = _MARGIN + graph_cells + (_LABELS - GUTTER // 2 if large else 0)
+    label = fit(
+        (*_label(panel, glyphs), *_legend(panel, large, glyphs)), max(0, end - width_of((value,)) - 1)
+    )
+    return fit((*label, Span(" "), value, *_mark(panel)), width)
 
 
 def _bar(panel: Panel, glyphs: Glyphs) -> Span:
@@ -212,13 +176,24 @@ def _label(panel: Panel, glyphs: Glyphs) -> Row:
     return _bar(panel, glyphs), name, Span(panel.place, "plain" if panel.place else "dim")
 
 
+def _legend(panel: Panel, large: bool, glyphs: Glyphs) -> Row:
+    """How each of several curves is drawn: `━ B╍ C┅` behind the place, which names the first one."""
+    if not panel.others:
+        return ()
+    if not large:
+        return (Span("+" + "".join(curve.name for curve in panel.others), "dim"),)
+    first, *styles = glyphs.curves
+    words = (f" {curve.name}{style}" for curve, style in zip(panel.others, styles, strict=False))
+    return (Span(first + "".join(words), "dim"),)
+
+
 def _value(panel: Panel) -> Span:
     if not panel.place:
         return Span("no channel", "dim")
-    return Span(numbers.with_unit(panel.latest, panel.unit, panel.quantity.digits), panel.role)
+    return Span(numbers.with_unit(panel.curve.latest, panel.unit, panel.quantity.digits), panel.role)
 
 
-def _mark(panel: Panel, glyphs: Glyphs) -> Row:
+def _mark(panel: Panel) -> Row:
     """` ?!! LOW`: bad or stale data, then the alarm by glyph and word."""
     data = "~" if panel.stale else "?" if panel.bad else " "
     if not panel.alarm:
@@ -227,40 +202,53 @@ def _mark(panel: Panel, glyphs: Glyphs) -> Row:
     return Span(f" {data}"), Span(panel.alarm, role)
 
 
-def _graph_role(panel: Panel) -> Role:
-    return "graph" if panel.role == "strong" else panel.role
+def _extreme(panel: Panel, word: str) -> str:
+    value = panel.curve.lowest if word == "lo" else panel.curve.highest
+    return "" if math.isnan(value) else f"{word} {_compact(panel, value)}"
 
 
-def _extreme_text(word: str, value: float, panel: Panel) -> str:
-    return "" if np.isnan(value) else f"{word} {numbers.compact(value, panel.unit, panel.quantity.digits)}"
+def _compact(panel: Panel, value: float) -> str:
+    return numbers.compact(value, panel.unit, panel.quantity.digits)
 
 
-def _graph(panel: Panel, width: int, rows: int, axis: Axis, glyphs: Glyphs) -> list[str]:
-    """The envelope of the newest 2 * width buckets, the newest at the right edge."""
-    minimum, maximum = _newest(panel.minimum, 2 * width), _newest(panel.maximum, 2 * width)
-    if not panel.place or not len(panel.minimum):
-        return [" " * width] * rows
-    bottom, top = axis.fit(panel.lowest, panel.highest, panel.least_span)
-    return glyphs.draw(minimum, maximum, rows, bottom, top)
+def _graph(panel: Panel, width: int, rows: int, axis: Axis, glyphs: Glyphs) -> Graph | None:
+    if not panel.place or not len(panel.curve.minimum):
+        return None
+    return graph.draw(panel.curves, panel.limits, width, rows, axis, panel.scale, panel.least_span, glyphs)
 
 
-def _newest(values: Floats, count: int) -> Floats:
-    """(count,) the last values, with gaps in front when there are fewer."""
-    kept = values[-count:]
-    return np.concatenate((np.full(count - len(kept), np.nan), kept))
+def _gutter(panel: Panel, drawn: Graph, rows: int) -> list[str]:
+    """Beside a small graph: where the newest value is, the limits, and the extremes of the window."""
+    limits = {row: f"{limit.mark} {_compact(panel, limit.value)}" for row, limit in drawn.limits.items()}
+    notes = [limits.get(row, "") for row in range(rows)]
+    free = [row for row in range(rows) if not notes[row]]
+    if free:
+        notes[free[0]] = _extreme(panel, "hi")
+    if len(free) > 1:
+        notes[free[-1]] = _extreme(panel, "lo")
+    arrows = [
+        names if len(names) < 2 else "*" for names in (drawn.latest.get(row, "") for row in range(rows))
+    ]
+    return [f"{arrow:1}{note:>{GUTTER - 1}}" for arrow, note in zip(arrows, notes, strict=True)]
 
 
-def _extreme(operation: np.ufunc, values: Floats) -> float:
-    finite = values[np.isfinite(values)]
-    return float(operation.reduce(finite)) if len(finite) else float("nan")
+def _axis(panel: Panel, drawn: Graph, rows: int, glyphs: Glyphs) -> list[str]:
+    """Beside a large graph: the limits in it by mark and value, and between them round values."""
+    labels = [""] * rows
+    steps = braille.STEPS if glyphs.only_ascii else braille.DOTS
+    for value in round_values(drawn.bottom, drawn.top, rows // 2):
+        row = braille.row_of(value, rows, drawn.bottom, drawn.top, steps)
+        if row is not None:
+            labels[row] = _compact(panel, value)
+    for row, limit in drawn.limits.items():
+        labels[row] = f"{limit.mark} {_compact(panel, limit.value)}"
+    return [f"{label:>{_LABELS - 1}}{glyphs.tick if label else glyphs.axis}" for label in labels]
 
 
-def in_order(choices: Sequence[Choice]) -> tuple[str, ...]:
-    """The names of the channels on show, without repetition: what telemetry is asked for."""
-    return tuple(dict.fromkeys(choice.channel.name for choice in choices if choice.channel))
-
-
-def measured(panel: Panel, latest: float, minimum: Floats, maximum: Floats, bad: bool) -> Panel:
-    """The panel with what telemetry says about its channel; what is not finite is a gap from here on."""
-    ends = [np.where(np.isfinite(side), side, np.nan) for side in (minimum, maximum)]
-    return replace(panel, latest=latest, minimum=np.fmin(*ends), maximum=np.fmax(*ends), bad=bad)
+def _time_axis(panel: Panel, width: int, bar: Span) -> Row:
+    """`-60 s      lo 88.53k  hi 132.3k      now` below a large graph."""
+    cells = width - _MARGIN - _LABELS - _ARROWS
+    middle = f"{_extreme(panel, 'lo')}  {_extreme(panel, 'hi')}"
+    start = f"-{panel.window}"
+    words = f"{start}{middle:^{max(0, cells - 2 * len(start))}}{'now':>{len(start)}}"
+    return fit((bar, Span(" " * _LABELS), Span(words, "dim")), width)

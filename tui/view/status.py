@@ -36,9 +36,28 @@ class Piece:
     weight: int
 
 
-def state_badge(transport: Transport) -> Span:
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the status line says besides the transport; its text is harmless already."""
+
+    source: str
+    by_row: bool = False
+    """The recording has no clock."""
+    frozen: bool = False
+    """The picture stands still, the monitor does not."""
+    age: str = ""
+    """How long ago the monitor answered, when it no longer does."""
+    profile: str = ""
+    """How the screen suits its terminal: `ssh 4 Hz`."""
+
+
+def state_badge(transport: Transport, about: About) -> Span:
     """The state as a word; what a person must not overlook is in reverse video."""
     role: Role = "strong"
+    if about.age:
+        return Span(f" {about.age} OLD ", "alert")
+    if about.frozen:
+        return Span(" FROZEN ", "badge")
     if transport.state in ("paused", "ended"):
         role = "badge"
     elif transport.state == "failed":
@@ -85,18 +104,17 @@ def connecting_row(width: int) -> Row:
 
 
 def status_row(
-    source: str,
+    about: About,
     transport: Transport,
     counts: Counts,
     active: Sequence[Alarm],
     width: int,
     glyphs: Glyphs,
-    by_row: bool = False,
 ) -> Row:
     """The status line. When it gets narrow, the less important pieces give way one after another."""
-    time = None if by_row else times.instant(transport.time)
-    pieces = [Piece((Span("gridtop", "title"),), 3), Piece((state_badge(transport),), 9)]
-    named = Piece((Span(shorten(source, _LEAST_SOURCE, glyphs.ellipsis)),), 4)
+    time = None if about.by_row else times.instant(transport.time)
+    pieces = [Piece((Span("gridtop", "title"),), 3), Piece((state_badge(transport, about),), 9)]
+    named = Piece((Span(shorten(about.source, _LEAST_SOURCE, glyphs.ellipsis)),), 4)
     pieces.append(named)
     if time is not None:
         pieces.append(Piece((Span(times.date_of(time), "dim"),), 1))
@@ -109,13 +127,15 @@ def status_row(
         pieces.append(Piece((Span(f"pass {transport.pass_number}", "dim"),), 2))
     if lost := count_words(counts):
         pieces.append(Piece((*lost[:-1], Span(lost[-1].text.rstrip(), lost[-1].role)), 2))
+    if about.profile:
+        pieces.append(Piece((Span(about.profile, "dim"),), 1))
     right = (*alarms.counts(active), Span(" "))
     room = width - width_of(right) - 1
     while _total(pieces) > room and len(pieces) > 1:
         pieces.remove(min(pieces, key=lambda piece: piece.weight))
     if named in pieces:
         most = width_of(named.row) + room - _total(pieces)
-        pieces[pieces.index(named)] = Piece((Span(shorten(source, most, glyphs.ellipsis)),), 4)
+        pieces[pieces.index(named)] = Piece((Span(shorten(about.source, most, glyphs.ellipsis)),), 4)
     left: Row = (Span(" "),)
     for piece in pieces:
         left = (*left, *piece.row, Span("  "))

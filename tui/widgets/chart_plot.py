@@ -12,13 +12,11 @@ from textual.widgets import Static
 
 from gridtop.tui.glyphs import Glyphs
 from gridtop.tui.view import numbers, times
-from gridtop.tui.view.axis import Axis
+from gridtop.tui.view.axis import Axis, round_values
 from gridtop.tui.view.panels import Panel
 
 _TIME_STEPS = 4
 _VALUE_STEPS = 6
-_ABSURD = 1e300
-"""Steps beyond which powers of ten overflow."""
 
 
 class ChartPlot(Static):
@@ -35,7 +33,7 @@ class ChartPlot(Static):
         width, height = self.size
         if width < 20 or height < 5:
             text = Text("too small for a chart")
-        elif not np.isfinite(panel.lowest):
+        elif not np.isfinite(panel.curve.lowest):
             text = Text("\n  no data in this window", "dim")
         else:
             text = chart(panel, window, end, width, height, glyphs)
@@ -56,13 +54,13 @@ def chart(
     figure.plot_size(width, height)
     figure.theme("colorless")
     marker = "*" if glyphs.only_ascii else "braille"
-    bottom, top = Axis().fit(panel.lowest, panel.highest, panel.least_span)
+    bottom, top = Axis().fit(panel.curve.lowest, panel.curve.highest, panel.least_span)
     height_of = partial(_share, bottom=bottom, top=top)
     for seconds, values in strokes(panel, window):
         figure.draw(figure.signal(seconds, [height_of(v) for v in values], marker=marker).lines(True))
     positions, labels = time_ticks(window, end)
     figure.ruler("x").lim(-window, 0).ticks(positions, labels)
-    values = round_values(bottom, top)
+    values = round_values(bottom, top, _VALUE_STEPS)
     words = [numbers.with_unit(value, panel.unit, panel.quantity.digits + 1) for value in values]
     figure.ruler("y").lim(0, 1).ticks([height_of(value) for value in values], words)
     text = Text.from_ansi(figure.build().string(), no_wrap=True)
@@ -77,10 +75,12 @@ def strokes(panel: Panel, window: float) -> list[tuple[list[float], list[float]]
 
     Every bucket gives its lowest and its highest value, so no spike is lost.
     """
-    count = len(panel.minimum)
+    count = len(panel.curve.minimum)
     found: list[tuple[list[float], list[float]]] = []
     before = math.nan
-    for bucket, (low, high) in enumerate(zip(panel.minimum.tolist(), panel.maximum.tolist(), strict=True)):
+    for bucket, (low, high) in enumerate(
+        zip(panel.curve.minimum.tolist(), panel.curve.maximum.tolist(), strict=True)
+    ):
         if not (math.isfinite(low) and math.isfinite(high)):
             before = math.nan
             continue
@@ -113,17 +113,6 @@ def time_ticks(window: float, end: np.datetime64 | None) -> tuple[list[float], l
         decimals = 1 if step % 1_000_000_000 else 0
         labels = [times.time_of_day(end - np.timedelta64(span, "ns"), decimals) for span in before]
     return [-span / 1e9 for span in before], labels
-
-
-def round_values(bottom: float, top: float) -> list[float]:
-    """About five values between two others, at steps of 1, 2 or 5 times a power of ten."""
-    rough = top / _VALUE_STEPS - bottom / _VALUE_STEPS
-    if rough > _ABSURD:
-        return [bottom, top]
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
-    first, last = math.ceil(bottom / step), math.floor(top / step)
-    return [n * step for n in range(first, last + 1)]
 
 
 _ASCII_FRAME = str.maketrans("─│┌┐└┘├┤┬┴┼", "-|+++++++++")

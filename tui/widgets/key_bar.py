@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridtop.tui.keys import footer
+from gridtop.tui.keys import footer, mapped
 from gridtop.tui.view.model import Model
 from gridtop.tui.view.rows import Row, Span, width_of
 
@@ -18,14 +18,14 @@ class KeyBar(Rows):
 
     def paint(self, model: Model) -> None:
         """Show the keys; the pause key says what it would do now."""
-        picture = (model.paused, self.size)
+        picture = (model.paused, self.size, model.keys)
         if picture != self._painted:
             self._painted = picture
             self.show([self._row(model, self.size.width)])
 
     def _row(self, model: Model, width: int) -> Row:
         row: Row = (Span(" "),)
-        for names, words in footer(self.screen.BINDINGS, model.glyphs):
+        for names, words in footer(mapped(self.screen.BINDINGS, model.keys), model.glyphs):
             words = "Resume" if words == "Pause" and model.paused else words
             piece = (Span(names, "accent"), Span(f" {words}  ", "dim"))
             if width_of((*row, *piece)) > width + 1:

@@ -25,7 +25,7 @@ class Rows(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"heading", *(f"role--{role}" for role in ROLES)}
     ALLOW_SELECT = False
     can_focus = False
-    heading: ClassVar[bool] = False
+    heading = False
     """Whether the first row stands on a band of its own."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:

@@ -19,6 +19,6 @@ class SignalPanel(Rows):
 
     def paint(self, model: Model) -> None:
         """Show the model's panel in the room there is."""
-        axis = model.axes[self.number]
+        axis = model.chosen.axes[self.number]
         panel = model.panel(self.number)
         self.show(panel_rows(panel, self.size.width, self.size.height, axis, model.glyphs))

@@ -1,0 +1,105 @@
+"""What a panel can show: the four quantities, and which terminal and phase of each was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gridtop.channels import Channel, ChannelSet
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What a panel is about. The graph's axis is never shorter than `share` of the value or `least`."""
+
+    name: str
+    unit: str
+    digits: int
+    share: float
+    least: float
+    related: tuple[str, ...] = ()
+    """Quantities whose alarms belong to this panel although their names do not contain its name."""
+
+    def concerns(self, quantity: str) -> bool:
+        """Whether an alarm on this (perhaps derived) quantity belongs to the panel."""
+        return self.name in quantity or quantity in self.related
+
+
+QUANTITIES = (
+    Quantity("voltage", "V", 4, 0.02, 1e-3),
+    Quantity("current", "A", 3, 0.05, 1e-3),
+    Quantity("impedance", "ohm", 3, 0.05, 1e-3, ("admittance",)),
+    Quantity("frequency", "Hz", 5, 0.0, 0.05, ("rocof",)),
+)
+"""A voltage moves by 2 % and a frequency by 50 mHz before it fills the height of its panel."""
+
+
+_TOGETHER = {phase: group for group in (("A", "B", "C"), ("AB", "BC", "CA")) for phase in group}
+
+
+class Choice:
+    """Which channel of its quantity a panel shows: the person chooses a terminal and a phase."""
+
+    def __init__(self, quantity: Quantity, channels: ChannelSet) -> None:
+        self._terminals: dict[str, list[Channel]] = {}
+        for channel in channels:
+            if channel.quantity == quantity.name and channel.part in ("magnitude", "value"):
+                self._terminals.setdefault(channel.terminal or channel.base_name, []).append(channel)
+        self._terminal = 0
+        self._phase = 0
+
+    @property
+    def channel(self) -> Channel | None:
+        """The channel on show, None when the recording has none of this quantity."""
+        phases = self._phases
+        return phases[self._phase] if phases else None
+
+    @property
+    def place(self) -> str:
+        """The channel's terminal and phase as they came from outside: `R1 A`."""
+        channel = self.channel
+        return f"{channel.terminal or channel.base_name} {channel.phase}".rstrip() if channel else ""
+
+    @property
+    def others(self) -> tuple[Channel, ...]:
+        """The other two phases beside the one on show, to be laid over it."""
+        here = self.channel
+        if here is None or here.phase not in _TOGETHER:
+            return ()
+        together = _TOGETHER[here.phase]
+        found = {channel.phase: channel for channel in reversed(self._phases) if channel.phase in together}
+        return tuple(found[phase] for phase in together if phase in found and phase != here.phase)
+
+    @property
+    def _phases(self) -> list[Channel]:
+        terminals = list(self._terminals.values())
+        return terminals[self._terminal] if terminals else []
+
+    def next_terminal(self) -> None:
+        """Go to the next terminal, in the same phase if it has it."""
+        if len(self._terminals) > 1:
+            self._go((self._terminal + 1) % len(self._terminals))
+
+    def go_to(self, terminal: str) -> None:
+        """Go to a terminal by name, if this quantity is measured there."""
+        if terminal in self._terminals:
+            self._go(list(self._terminals).index(terminal))
+
+    def next_phase(self) -> None:
+        """Go to the next channel of the terminal."""
+        if self._phases:
+            self._phase = (self._phase + 1) % len(self._phases)
+
+    def _go(self, terminal: int) -> None:
+        before = self.channel
+        self._terminal = terminal
+        phases = [channel.phase for channel in self._phases]
+        self._phase = phases.index(before.phase) if before and before.phase in phases else 0
+
+
+def asked_for(choices: Sequence[Choice], overlay: bool) -> tuple[str, ...]:
+    """The names of the channels on show, without repetition: what telemetry is asked for."""
+    channels = [choice.channel for choice in choices]
+    if overlay:
+        channels += [channel for choice in choices for channel in choice.others]
+    return tuple(dict.fromkeys(channel.name for channel in channels if channel))
