@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from gridtop.alarms import AlarmEngine, bind_limits
+from gridtop.alarms.rules import AlarmDefaults, LimitSettings
 from gridtop.blocks import Block
 from gridtop.channels import Channel, ChannelSet
-from gridtop.rules import AlarmDefaults, LimitSettings
 from gridtop.site import Site
 
 ROWS, CHANNELS, RATE = 65_536, 60, 30.0

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gridtop import documents
+from gridtop.alarms.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
 from gridtop.client import FASTEST, SLOWEST
 from gridtop.documents import Document
 from gridtop.errors import PluginError
 from gridtop.naming import ChannelMap, ChannelMeaning
 from gridtop.problems import InvalidConfiguration, KeyPath, did_you_mean
-from gridtop.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
 from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
 from gridtop.validation import Findings, describe

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Literal
 
+from gridtop.alarms.lanes import BoundRule
+from gridtop.alarms.rules import DIRECTIONS, LEVELS, Level
 from gridtop.channels import Channel, ChannelSet
 from gridtop.client import LimitLine
-from gridtop.lanes import BoundRule
-from gridtop.rules import DIRECTIONS, LEVELS, Level
 from gridtop.site import Site
 
 _Place = tuple[str, float, float]

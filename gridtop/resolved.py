@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, SecretStr
 
+from gridtop.alarms.rules import AlarmDefaults, AlarmSettings
 from gridtop.config import Configuration, DetectorInstance, PluginInstance
 from gridtop.documents import CORE_SCALARS
 from gridtop.naming import ChannelMeaning
 from gridtop.problems import KeyPath
-from gridtop.rules import AlarmDefaults, AlarmSettings
 
 MASK = "***"
 _PYDANTIC_MASK = str(SecretStr("x"))

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from gridtop.alarms.rules import AlarmDefaults, LimitSettings
 from gridtop.config import (
     SECTIONS,
     DetectorSettings,
@@ -20,7 +21,6 @@ from gridtop.config import (
 )
 from gridtop.errors import PluginError
 from gridtop.naming import ChannelMeaning
-from gridtop.rules import AlarmDefaults, LimitSettings
 from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
 

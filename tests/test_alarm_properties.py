@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridtop.alarms import AlarmEngine, bind_limits
+from gridtop.alarms.rules import AlarmDefaults, LimitSettings
 from gridtop.blocks import Block
 from gridtop.channels import Channel, ChannelSet
 from gridtop.events import Event
-from gridtop.rules import AlarmDefaults, LimitSettings
 from gridtop.site import Line, Site
 from tests.reference_alarms import ReferenceRule, reference
 

@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from gridtop.alarms import AlarmEngine, BoundRule, bind_limits, bind_scores, check_inhibition
+from gridtop.alarms.rules import AlarmDefaults, AlarmSettings, LimitSettings
 from gridtop.blocks import Block
 from gridtop.channels import Channel, ChannelSet
 from gridtop.errors import ConfigurationError
 from gridtop.events import Event
-from gridtop.rules import AlarmDefaults, AlarmSettings, LimitSettings
 from gridtop.site import Line, Site
 
 NAN = math.nan

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
+from gridtop.alarms.rules import AlarmDefaults, LimitSettings
 from gridtop.api import Duration, Settings
 from gridtop.commands.config import command
 from gridtop.config import (
@@ -38,7 +39,6 @@ from gridtop.errors import ConfigurationError, Exit, PluginError
 from gridtop.problems import InvalidConfiguration, Text, did_you_mean, dotted
 from gridtop.registry import discover
 from gridtop.resolved import as_dict, as_yaml
-from gridtop.rules import AlarmDefaults, LimitSettings
 from gridtop.schema import json_schema
 
 ROOT = Path(__file__).parent.parent

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from gridtop.alarms import bind_limits
+from gridtop.alarms.rules import AlarmDefaults, LimitSettings
 from gridtop.channels import Channel, ChannelSet
 from gridtop.client import LimitLine
 from gridtop.limit_lines import limit_lines
-from gridtop.rules import AlarmDefaults, LimitSettings
 from gridtop.site import Nominal, Site
 
 CHANNELS = ChannelSet(

@@ -370,7 +370,7 @@ def test_extent_is_known_when_a_small_recording_is_opened(tmp_path: Path) -> Non
 def test_extent_of_a_large_recording_is_known_once_its_end_was_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gridtop.recordings._SURVEYED_BYTES", 500)
+    monkeypatch.setattr("gridtop.recordings.recording._SURVEYED_BYTES", 500)
     path = write(tmp_path, gzip.compress(b"time,x\n" + b"".join(b"%d,1\n" % k for k in range(1000))))
     recording = opened(path, 100)
     assert recording.extent is None
@@ -383,7 +383,7 @@ def test_extent_of_a_large_recording_is_known_once_its_end_was_reached(
 def test_row_at_finds_the_first_row_at_or_after_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surveyed: int
 ) -> None:
-    monkeypatch.setattr("gridtop.recordings._SURVEYED_BYTES", surveyed)
+    monkeypatch.setattr("gridtop.recordings.recording._SURVEYED_BYTES", surveyed)
     recording = opened(write(tmp_path, "time,x\n" + "".join(f"{10 * k},1\n" for k in range(200))), 64)
     for second, row in [(-5, 0), (0, 0), (1, 1), (10, 1), (505, 51), (1990, 199), (99999, 199), (500, 50)]:
         assert recording.row_at(np.datetime64(second, "s").astype("datetime64[ns]")) == row
@@ -483,7 +483,7 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest
 
 
 def test_frames_before_a_defect_are_given_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridtop.recordings._HEAD_BYTES", 16)
+    monkeypatch.setattr("gridtop.recordings.recording._HEAD_BYTES", 16)
     path = write(tmp_path, "time,x\n" + "".join(f"{k},1\n" for k in range(50)) + "49,1\n")
     for piece_bytes in (10, 100, PIECE_BYTES):
         found = read(path, piece_bytes)

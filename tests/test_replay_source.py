@@ -155,7 +155,7 @@ async def test_a_cancelled_consumer_leaves_no_thread(recording: Path) -> None:
 async def test_a_defect_reaches_the_consumer_behind_the_frames_before_it(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gridtop.recordings._HEAD_BYTES", 16)
+    monkeypatch.setattr("gridtop.recordings.recording._HEAD_BYTES", 16)
     with (recording / "pmu.csv").open("a") as file:
         file.write("3,60\n")
     replay = source(recording)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gridtop.blocks import Times
 from gridtop.errors import SourceError
 from gridtop.naming import Columns
-from gridtop.tables import Span, Table, TimeCells, table_of
+from gridtop.recordings.tables import Span, Table, TimeCells, table_of
 from gridtop.text import clean
 
 _BATCH_ROWS = 4096

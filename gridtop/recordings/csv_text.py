@@ -15,9 +15,9 @@ from typing import IO
 import numpy as np
 
 from gridtop.errors import SourceError
-from gridtop.tables import number
+from gridtop.recordings.tables import number
+from gridtop.recordings.timestamps import times_from_text
 from gridtop.text import clean
-from gridtop.timestamps import times_from_text
 
 _LONGEST_ROW_BYTES = 16 << 20
 _HEADER_BYTES = 1 << 16

@@ -18,9 +18,9 @@ from gridtop.channels import ChannelSet
 from gridtop.contracts import Extent
 from gridtop.errors import SourceError
 from gridtop.naming import ChannelMap, Columns
-from gridtop.tables import Span, Table, TimeCells
+from gridtop.recordings.tables import Span, Table, TimeCells
+from gridtop.recordings.timestamps import guess_unit, times_from_numbers, times_from_text
 from gridtop.text import clean
-from gridtop.timestamps import guess_unit, times_from_numbers, times_from_text
 
 DEFAULT_RATE = 30.0
 """Frames per second of a recording that carries no time, unless told otherwise."""
@@ -62,13 +62,13 @@ def open_recording(
     """
     magic = _first_bytes(path)
     if magic == _PARQUET_MAGIC:
-        from gridtop.parquet import ParquetFile
+        from gridtop.recordings.parquet import ParquetFile
 
         file: TableFile = ParquetFile(path)
     else:
         if path.suffix == ".parquet":
             raise SourceError(f"{clean(path.name)}: this is not a Parquet file")
-        from gridtop.csv_tables import CsvFile
+        from gridtop.recordings.csv_tables import CsvFile
 
         file = CsvFile(path, piece_bytes)
     return Recording(path, file, channel_map, rate)

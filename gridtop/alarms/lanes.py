@@ -14,12 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 
-from gridtop.blocks import Floats
-from gridtop.channels import Channel, ChannelSet
-from gridtop.errors import ConfigurationError
-from gridtop.events import Kind
-from gridtop.problems import did_you_mean
-from gridtop.rules import (
+from gridtop.alarms.rules import (
     DIRECTIONS,
     LEVELS,
     AlarmDefaults,
@@ -31,8 +26,13 @@ from gridtop.rules import (
     LimitSettings,
     check_inhibition,
 )
+from gridtop.alarms.timing import Integers, Lanes
+from gridtop.blocks import Floats
+from gridtop.channels import Channel, ChannelSet
+from gridtop.errors import ConfigurationError
+from gridtop.events import Kind
+from gridtop.problems import did_you_mean
 from gridtop.site import Site
-from gridtop.timing import Integers, Lanes
 
 EVERYWHERE = ("", "system")
 """The terminals of channels that speak of the whole system."""

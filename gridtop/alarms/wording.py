@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
+from gridtop.alarms.lanes import Lane
+from gridtop.alarms.rules import LEVELS
+from gridtop.alarms.timing import SECOND
 from gridtop.channels import Channel
 from gridtop.events import Transition
-from gridtop.lanes import Lane
-from gridtop.rules import LEVELS
 from gridtop.text import clean
-from gridtop.timing import SECOND
 
 _SEQUENCES = {"+": "positive-sequence", "-": "negative-sequence", "0": "zero-sequence"}
 _SIDES = {"low": "below", "high": "above", "abs": "beyond"}

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from gridtop.blocks import Floats
-from gridtop.csv_text import CsvText, Mark, count_of, lines_in
 from gridtop.errors import SourceError
 from gridtop.naming import Columns
-from gridtop.tables import MISSING, Span, Table, table_of
+from gridtop.recordings.csv_text import CsvText, Mark, count_of, lines_in
+from gridtop.recordings.tables import MISSING, Span, Table, table_of
 
 _NUMERIC = "fiub"
 """Kinds of numpy arrays that are numbers; what pandas could not read as such is text."""

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gridtop.alarms.conditions import Conditions, Verdict
+from gridtop.alarms.lanes import BoundRule, lay_out
+from gridtop.alarms.rules import LEVELS
+from gridtop.alarms.timing import Integers, longest_silence
+from gridtop.alarms.wording import message, span
 from gridtop.blocks import Block, Floats
 from gridtop.channels import ChannelSet
 from gridtop.client import ActiveAlarm
-from gridtop.conditions import Conditions, Verdict
 from gridtop.events import Event, Transition, event_id
-from gridtop.lanes import BoundRule, bind_limits, bind_scores, lay_out
-from gridtop.rules import LEVELS, check_inhibition
 from gridtop.site import Site
 from gridtop.text import clean
-from gridtop.timing import Integers, longest_silence
-from gridtop.wording import message, span
-
-__all__ = ["AlarmEngine", "BoundRule", "bind_limits", "bind_scores", "check_inhibition"]
 
 _ROWS = 256
 """Rows looked at together: enough to be fast, few enough that trouble in one place stays cheap elsewhere."""

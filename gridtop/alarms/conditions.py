@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gridtop.alarms.lanes import LaneTable
+from gridtop.alarms.timing import BEFORE, Bools, Integers, Lanes, Progress, Runs, Samples, held
 from gridtop.blocks import Floats
-from gridtop.lanes import LaneTable
-from gridtop.timing import BEFORE, Bools, Integers, Lanes, Progress, Runs, Samples, held
 
 Severities = npt.NDArray[np.int8]
 """0 normal, 1 warning, 2 critical."""
