@@ -44,3 +44,15 @@ class PluginError(GridtopError):
     """A plugin cannot be used: it is missing, broken or speaks another API."""
 
     code = Exit.CONFIGURATION
+
+
+class EngineLost(ConnectionError):
+    """The engine was not reached this time. The client tries again when it is asked again."""
+
+
+class EngineReplaced(ConnectionError):
+    """Another engine answers at the socket: what was learnt from the one before is void.
+
+    Forget all events and snapshots, ask `hello()`, and begin anew. Every other question raises this
+    until then, so nothing of the two is ever mixed.
+    """

@@ -24,7 +24,7 @@ import numpy as np
 
 from gridtop import sockets, wire
 from gridtop.client import Hello, Link, Snapshot, Telemetry, TelemetryRequest
-from gridtop.errors import GridtopError
+from gridtop.errors import EngineLost, EngineReplaced, GridtopError
 from gridtop.events import Event, iso_time
 from gridtop.text import clean
 
@@ -41,18 +41,6 @@ _GLANCE = 0.02
 """Seconds between looks at an engine that is starting."""
 
 Read = TypeVar("Read")
-
-
-class EngineLost(ConnectionError):
-    """The engine was not reached this time. The client tries again when it is asked again."""
-
-
-class EngineReplaced(ConnectionError):
-    """Another engine answers at the socket: what was learnt from the one before is void.
-
-    Forget all events and snapshots, ask `hello()`, and begin anew. Every other question raises this
-    until then, so nothing of the two is ever mixed.
-    """
 
 
 class RemoteClient:

@@ -20,9 +20,9 @@ import pytest
 from gridtop import engine as engines
 from gridtop import sockets
 from gridtop.engine import Engine
-from gridtop.errors import ConfigurationError, GridtopError, SourceError
+from gridtop.errors import ConfigurationError, EngineLost, EngineReplaced, GridtopError, SourceError
 from gridtop.events import Event
-from gridtop.remote import EngineLost, EngineReplaced, RemoteClient
+from gridtop.remote import RemoteClient
 from tests.serving import low_voltage, monitor_of, short_folder, until
 
 DEADLINE = 30.0

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from gridtop import remote
-from gridtop.errors import GridtopError
-from gridtop.remote import RECONNECT, EngineLost, EngineReplaced, RemoteClient
+from gridtop.errors import EngineLost, EngineReplaced, GridtopError
+from gridtop.remote import RECONNECT, RemoteClient
 from gridtop.server import Server
 from gridtop.sockets import Listening
 from tests.serving import low_voltage, monitor_of, served, short_folder, until

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
@@ -16,9 +15,9 @@ from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
 from gridtop.client import Client, Hello, TelemetryRequest
-from gridtop.errors import GridtopError
+from gridtop.errors import EngineReplaced, GridtopError
 
-from . import keys
+from . import ending, keys
 from .driver import TerminalDriver
 from .glyphs import Glyphs
 from .orders import Linked, Obeying, reason
@@ -75,6 +74,7 @@ class GridtopApp(Obeying):
         self._pace = ticks_per_second
         self._orders = asyncio.Queue()
         self._wake = asyncio.Event()
+        self._signals = contextlib.ExitStack()
         self._painted: Hashable = None
         self._quiet = 0
         self._unseen = False
@@ -86,13 +86,13 @@ class GridtopApp(Obeying):
 
     async def on_mount(self) -> None:
         """Begin to watch; the first picture does not wait for the monitor."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            # In a thread that is not the main one there are no signals, and nobody to send them to.
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, self.exit)
+        self._signals.enter_context(ending.by_signal(self.exit))
         self.run_worker(self._watch(), name="watch")
         self.run_worker(self.obey(), name="obey")
+
+    def on_unmount(self) -> None:
+        """Signals mean what they meant before."""
+        self._signals.close()
 
     def on_app_blur(self, _: AppBlur) -> None:
         """Nobody looks: over SSH that saves what the line can carry."""
@@ -163,8 +163,6 @@ class GridtopApp(Obeying):
 
     def _lose(self, error: ConnectionError) -> None:
         # The client that raises it has been imported by then; other clients need not be.
-        from gridtop.remote import EngineReplaced
-
         if isinstance(error, EngineReplaced):
             self.model.begin_anew()
             self.wake()

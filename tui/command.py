@@ -32,6 +32,7 @@ def _screen_options(command: Command) -> Command:
         click.option("--theme", metavar="NAME", help="gridtop, ansi-dark, ansi-light or another of Textual."),
         click.option("--mouse/--no-mouse", default=None, help="Use the mouse [not over SSH]."),
         click.option("--ascii", "only_ascii", is_flag=True, help="Draw with ASCII characters only."),
+        click.option("--slow", is_flag=True, help="Paint once a second, for a slow line."),
     ):
         command = option(command)
     return command
@@ -41,7 +42,9 @@ def _screen_options(command: Command) -> Command:
 @monitor_options
 @click.option("--keep", is_flag=True, help="Let the engine go on when the screen ends.")
 @_screen_options
-def command(keep: bool, only_ascii: bool, mouse: bool | None, theme: str | None, **chosen: Any) -> int:
+def command(
+    keep: bool, only_ascii: bool, slow: bool, mouse: bool | None, theme: str | None, **chosen: Any
+) -> int:
     """Watch on the screen: four panels, alarms and the event log. Press ? for the keys.
 
     The monitor runs in an engine process of its own, which ends with the screen unless --keep is given.
@@ -55,7 +58,7 @@ def command(keep: bool, only_ascii: bool, mouse: bool | None, theme: str | None,
     engine = Engine(as_arguments(**chosen), sockets.fresh(), keep=keep)
     engine.start()  # before Textual is imported: both take their time at once
     client = RemoteClient(engine.path, engine=engine, keep=keep)
-    code = asyncio.run(_show(client, engine, only_ascii, mouse, theme))
+    code = asyncio.run(_show(client, engine, only_ascii, slow, mouse, theme))
     if keep and not engine.ending:
         click.echo(f"gridtop: the engine goes on: gridtop attach --socket {engine.path.stem}", err=True)
     return code
@@ -66,14 +69,14 @@ def command(keep: bool, only_ascii: bool, mouse: bool | None, theme: str | None,
 @click.option("--read-only", is_flag=True, help="Do not pause, seek or acknowledge.")
 @_screen_options
 def attach(
-    chosen: str | None, read_only: bool, only_ascii: bool, mouse: bool | None, theme: str | None
+    chosen: str | None, read_only: bool, only_ascii: bool, slow: bool, mouse: bool | None, theme: str | None
 ) -> int:
     """Watch an engine that runs; leaving does not end it (docs/attach.md)."""
     _require_terminal()
     from gridtop.remote import RemoteClient
 
     client = RemoteClient(chosen_socket(chosen), read_only=read_only)
-    return asyncio.run(_show(client, None, only_ascii, mouse, theme))
+    return asyncio.run(_show(client, None, only_ascii, slow, mouse, theme))
 
 
 def chosen_socket(chosen: str | None) -> Path:
@@ -115,20 +118,25 @@ def _require_terminal() -> None:
 
 
 async def _show(
-    client: RemoteClient, engine: Engine | None, only_ascii: bool, mouse: bool | None, theme: str | None
+    client: RemoteClient,
+    engine: Engine | None,
+    only_ascii: bool,
+    slow: bool,
+    mouse: bool | None,
+    theme: str | None,
 ) -> int:
-    from . import glyphs
-    from . import theme as themes
+    from . import profile as profiles
     from .app import GridtopApp
 
     # A warning printed by whoever would tear the picture; what matters is an event or a problem line.
     logging.getLogger().addHandler(logging.NullHandler())
-    characters = glyphs.ASCII if only_ascii else glyphs.suited(os.environ, sys.stderr.encoding)
-    use_mouse = "SSH_CONNECTION" not in os.environ if mouse is None else mouse
-    app = GridtopApp(client, glyphs=characters, theme=theme or themes.suited(os.environ))
+    profile = profiles.suited(
+        os.environ, sys.stderr.encoding, only_ascii=only_ascii, theme_name=theme, mouse=mouse, slow=slow
+    )
+    app = GridtopApp(client, profile)
     watching = asyncio.create_task(_leave_when_it_cannot_start(app, engine))
     try:
-        await app.run_async(mouse=use_mouse)
+        await app.run_async(mouse=profile.mouse)
     finally:
         watching.cancel()
         refused = engine is not None and engine.ending and not engine.ready

@@ -368,8 +368,18 @@ def test_the_driver_knows_its_backlog() -> None:
     writer = WriterThread(open("/dev/null", "w"))  # noqa: SIM115  (never started: what is written stays queued)
     driver._writer_thread = writer
     for _ in range(3):
-        driver.write("x")
+        writer.write("x")
     assert driver.backlog == 3
+
+
+def test_nothing_waits_for_a_writer_that_died_with_its_terminal() -> None:
+    from textual.drivers._writer_thread import WriterThread
+
+    driver = TerminalDriver.__new__(TerminalDriver)
+    driver._writer_thread = WriterThread(open("/dev/null", "w"))  # noqa: SIM115  (never started)
+    for _ in range(100):
+        driver.write("more than its queue holds")
+    assert driver.backlog == 0
 
 
 async def test_a_flood_of_events_reaches_the_log_page_by_page() -> None:

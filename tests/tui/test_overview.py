@@ -327,7 +327,7 @@ async def test_an_engine_that_ended_leaves_its_last_words_and_can_be_restarted()
 
 
 async def test_another_engine_at_the_same_place_is_met_anew() -> None:
-    from gridtop.remote import EngineReplaced
+    from gridtop.errors import EngineReplaced
 
     client = busy_client()
     async with running(client) as pilot:

@@ -80,6 +80,16 @@ def test_a_signal_leaves_the_terminal_clean(session: Session, number: signal.Sig
     assert termios.tcgetattr(session.terminal) == session.before
 
 
+def test_a_signal_ends_it_although_the_terminal_takes_nothing(session: Session) -> None:
+    session.read_until(b"131.")
+    stalled = time.monotonic() + 2.0
+    while time.monotonic() < stalled:  # nothing is read: the terminal's buffer fills
+        assert session.process.poll() is None
+        time.sleep(0.1)
+    session.process.send_signal(signal.SIGTERM)
+    assert session.process.wait(PATIENCE) in (0, 128 + signal.SIGTERM)
+
+
 def test_q_leaves_the_terminal_clean(session: Session) -> None:
     session.read_until(b"131.")
     os.write(session.master, b"q")
