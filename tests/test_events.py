@@ -51,7 +51,7 @@ def test_times_are_utc_without_needless_decimals() -> None:
     assert iso_time(np.datetime64("2026-01-01T00:00:12.500", "ns")) == "2026-01-01T00:00:12.5Z"
     assert iso_time(np.datetime64("2026-01-01", "ns")) == "2026-01-01T00:00:00Z"
     assert iso_time(None) is None
-    assert iso_time(np.datetime64("NaT")) is None
+    assert iso_time(np.datetime64("NaT", "ns")) is None
 
 
 def test_publishing_adds_only_number_and_wall_time() -> None:

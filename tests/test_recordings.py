@@ -330,7 +330,7 @@ def test_any_bytes_give_a_recording_or_one_clear_line(
         for block in recording.blocks():
             assert len(block)
             assert not np.isinf(block.values).any()
-            assert (np.diff(block.time) > np.timedelta64(0)).all()
+            assert (np.diff(block.time) > np.timedelta64(0, "ns")).all()
         recording.row_at(np.datetime64("2026-01-01", "ns"))
     except SourceError as error:
         problem = str(error)

@@ -454,7 +454,7 @@ class TestTransmission:
 
     def test_reordered_rows_step_back_in_time(self) -> None:
         frames = simulate(ReorderedFrames(3, 4, share=0.5))
-        back = np.flatnonzero(np.diff(frames.time) < np.timedelta64(0))
+        back = np.flatnonzero(np.diff(frames.time) < np.timedelta64(0, "us"))
         assert 10 < len(back) < 50
         np.testing.assert_array_equal(np.sort(frames.time), PLAIN.time)
 
