@@ -486,3 +486,8 @@ def test_a_length_is_rounded_and_a_position_is_not() -> None:
     assert times.elapsed(times.whole_seconds(299_966_666_667), 300 * 10**9) == "05:00"
     assert times.elapsed(299_966_666_667, 300 * 10**9) == "04:59"
     assert times.elapsed(3_725 * 10**9, 7_200 * 10**9) == "1:02:05"
+
+
+def test_before_the_first_answer_nobody_claims_that_there_are_no_alarms() -> None:
+    model = Model(UNICODE, lambda: 0.0)
+    assert not "".join(span.text for span in model.banner(80)).strip()

@@ -223,6 +223,8 @@ class Model:
     def banner(self, width: int) -> Row:
         """The alarm banner."""
         notice = self.notice
+        if self.snapshot is None and not notice and not self.problem:
+            return status.empty_row(width)  # nobody knows yet whether there are alarms
         if not notice and not self.alarms and self.snapshot:
             if self.snapshot.transport.state == "ended":
                 notice = "the recording has ended: space plays it again, 0 goes to its start"

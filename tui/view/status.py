@@ -142,6 +142,11 @@ def status_row(
     return spread(left, right, width)
 
 
+def empty_row(width: int) -> Row:
+    """Nothing to say."""
+    return fit((Span(" "),), width)
+
+
 def banner_row(active: Sequence[Alarm], problem: str, notice: str, width: int, glyphs: Glyphs) -> Row:
     """What matters most just now: a failure, an answer to the person, the first alarm, or calm."""
     if problem:
