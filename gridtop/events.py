@@ -59,6 +59,11 @@ class Event:
     seq: int = 0
     wall: float = 0.0
 
+    @property
+    def order(self) -> tuple[int, str, str, str]:
+        """What events are sorted by: row, rule, channel and direction."""
+        return self.row, self.rule, self.channel, self.direction
+
     def published(self, seq: int, wall: float) -> Event:
         """This event with its place in the log: what a monitor does exactly once to each event."""
         return replace(self, seq=seq, wall=wall)

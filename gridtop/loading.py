@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -9,11 +10,12 @@ import re
 import stat
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gridtop.errors import PluginError
+from gridtop.errors import GridtopError, PluginError
 from gridtop.text import clean
 
 FILE_PLUGINS = "gridtop_user."
@@ -56,6 +58,17 @@ def shown(path: Path) -> str:
     """A path as people know it: from the working directory when it lies within."""
     here = Path.cwd()
     return clean(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+@contextlib.contextmanager
+def blaming(failure: type[GridtopError], what: str) -> Iterator[None]:
+    """Whatever a plugin raises within becomes a `failure` of one line; a GridtopError passes as it is."""
+    try:
+        yield
+    except GridtopError:
+        raise
+    except Exception as error:
+        raise failure(f"{what}: {explain(error)}") from error
 
 
 def explain(error: BaseException) -> str:

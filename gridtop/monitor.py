@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gridtop import __version__
 from gridtop.blocks import Block
-from gridtop.channels import ChannelSet
 from gridtop.client import Counts, Hello, Snapshot, Telemetry, TelemetryRequest, Transport
 from gridtop.config import Configuration, PluginInstance
 from gridtop.contracts import Host, Sink, Source
@@ -26,7 +25,7 @@ from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.events import SEVERITIES, Event, Severity, event_id
 from gridtop.history import CAPACITY, History
 from gridtop.limit_lines import limit_lines
-from gridtop.loading import explain
+from gridtop.loading import blaming
 from gridtop.pipeline import Pipeline
 from gridtop.replay import Portion, Replay
 
@@ -63,7 +62,7 @@ class Monitor:
         self._wall = wall
         self._opened = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._failure: GridtopError | None = None
+        self._refusal: GridtopError | None = None  # what kept it from opening
         self._source: Source | None = None
         self._pipeline: Pipeline | None = None
         self._delivery: Delivery | None = None
@@ -88,8 +87,9 @@ class Monitor:
         try:
             await self._until_stopped(self._work())
         except GridtopError as error:
-            self._failure = error
-            self._opened.set()
+            if not self._opened.is_set():
+                self._refusal = error
+                self._opened.set()
             raise
         finally:
             await self._close()
@@ -103,7 +103,8 @@ class Monitor:
         self._source = source = _built(
             configuration.source, self._host(configuration.source.name), SourceError
         )
-        channels = await _opened(source)
+        with blaming(SourceError, "the source cannot be opened"):
+            channels = await source.open()
         # Detectors may import heavy libraries when they are built.
         self._pipeline = await asyncio.to_thread(
             Pipeline, configuration, channels, source.identity, source.live
@@ -173,10 +174,12 @@ class Monitor:
             published.append(event.published(self._seq, self._wall()))
             if event.transition in ("raised", "escalated"):
                 self.worst = max(self.worst or "info", event.severity, key=SEVERITIES.index)
+        if not published:
+            return
         self._events.extend(published)
         async with self._news:
             self._news.notify_all()
-        if published and self._delivery is not None:
+        if self._delivery is not None:
             await self._delivery.send(published)
 
     async def _close(self) -> None:
@@ -224,8 +227,8 @@ class Monitor:
     async def opened(self) -> None:
         """Wait until the source is open; raises the GridtopError that prevented it."""
         await self._opened.wait()
-        if self._failure is not None and self._pipeline is None:
-            raise self._failure
+        if self._refusal is not None:
+            raise self._refusal
 
     def hello(self) -> Hello:
         """What does not change while the monitor runs."""
@@ -239,9 +242,10 @@ class Monitor:
 
     def snapshot(self) -> Snapshot:
         """The monitor now."""
+        if self._refusal is not None:
+            return Snapshot(Transport("failed", problem=str(self._refusal)))
         if self._pipeline is None or self._delivery is None:
-            state: Literal["failed", "starting"] = "failed" if self._failure else "starting"
-            return Snapshot(Transport(state, problem=str(self._failure or "")))
+            return Snapshot(Transport("starting"))
         self._take_counts()
         counts = replace(self._counts, events=self._seq, dropped=self._delivery.dropped)
         problems = (*self._configuration.plugin_problems, *self._pipeline.problems, *self._delivery.problems)
@@ -276,21 +280,7 @@ class Monitor:
         await self._publish(await self._running().acknowledge(alarm))
 
 
-async def _opened(source: Source) -> ChannelSet:
-    """The channels of a source; whatever it raises becomes a SourceError."""
-    try:
-        return await source.open()
-    except GridtopError:
-        raise
-    except Exception as error:
-        raise SourceError(f"the source cannot be opened: {explain(error)}") from error
-
-
 def _built(instance: PluginInstance, host: Host, failure: type[GridtopError]) -> Any:
     """The source or sink of a configuration; `failure` with one line when its own code refuses."""
-    try:
+    with blaming(failure, f"{instance.name} (type {instance.type}) cannot be built"):
         return instance.target(instance.config, host)
-    except GridtopError:
-        raise
-    except Exception as error:
-        raise failure(f"{instance.name} (type {instance.type}) cannot be built: {explain(error)}") from error

@@ -86,7 +86,7 @@ class Pipeline:
         async with self._judging:
             judged = await asyncio.to_thread(self._judge, extended, detected)
         events = self._data_quality.process(block) + judged
-        return Result(extended, sorted(events, key=_order))
+        return Result(extended, sorted(events, key=lambda event: event.order))
 
     def begin_pass(self, number: int) -> list[Event]:
         """Start afresh: detectors, delays and counts forget; the open alarms' `reset` events are returned."""
@@ -151,10 +151,6 @@ class Pipeline:
                     bind_scores(detector.name, detector.alarm, configuration.alarms, columns, subjects)
                 )
         return tuple(rules)
-
-
-def _order(event: Event) -> tuple[int, str, str, str]:
-    return event.row, event.rule, event.channel, event.direction
 
 
 def _wanted(configuration: Configuration) -> list[str]:

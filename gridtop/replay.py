@@ -20,7 +20,7 @@ from gridtop.channels import ChannelSet
 from gridtop.client import FASTEST, SLOWEST, State, Transport
 from gridtop.contracts import Seekable, Source
 from gridtop.errors import GridtopError, SourceError
-from gridtop.loading import explain
+from gridtop.loading import blaming
 
 CADENCE = 0.1
 """Seconds between blocks: a block of a live or paced stream holds what became due meanwhile."""
@@ -260,12 +260,8 @@ class Replay:
 
     async def _read(self, stream: AsyncIterator[Block]) -> Block | None:
         """The stream's next block, None at its end; whatever a source raises becomes a SourceError."""
-        try:
+        with blaming(SourceError, "the source failed"):
             return await anext(stream, None)
-        except GridtopError:
-            raise
-        except Exception as error:
-            raise SourceError(f"the source failed: {explain(error)}") from error
 
     def _context_frames(self) -> int:
         return round(CONTEXT * (self._channels.rate or 1.0))

@@ -207,6 +207,31 @@ async def test_a_source_that_raises_ends_the_run_in_words(method: str, tmp_path:
         await monitor(path=config).run()
 
 
+async def test_a_sink_that_cannot_be_built_is_told_to_clients_as_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "rude.py").write_text(
+        "from gridtop.api import *\n"
+        "class Rude:\n"
+        "    Config = Settings\n"
+        "    def __init__(self, config, host): raise RuntimeError('boom')\n"
+        "    async def open(self): pass\n"
+        "    async def send(self, events): pass\n"
+        "    async def close(self): pass\n"
+        "@hookimpl\n"
+        "def gridtop_sinks():\n    return [SinkSpec('rude', Rude, 'rude')]\n"
+    )
+    (tmp_path / "few.csv").write_text("R1:F\n60\n60\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "source: {type: replay, path: few.csv}\nplugins: {dirs: [plugins]}\nsinks: {out: {type: rude}}\n"
+    )
+    client = InProcessClient(monitor(path=config))
+    with pytest.raises(ConfigurationError, match="out .type rude. cannot be built: .*boom"):
+        await client.hello()
+    assert (await client.snapshot()).transport.state == "failed"
+    await client.close()
+
+
 async def test_a_broken_plugin_that_nobody_uses_is_an_event_and_a_problem(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "broken.py").write_text("import nothing_of_this_name\n")

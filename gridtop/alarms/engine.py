@@ -128,7 +128,7 @@ class AlarmEngine:
         events = [self._ends(k, "reset", last) for k in self._open] if last else []
         self._begin()
         self.pass_number += 1
-        return sorted(events, key=_order)
+        return sorted(events, key=lambda event: event.order)
 
     def acknowledge(self, alarm_id: str) -> list[Event]:
         """Someone has seen an alarm: one event, and a second one when that lets a latched alarm clear.
@@ -159,7 +159,7 @@ class AlarmEngine:
             if len(good := values[np.isfinite(values)]):
                 alarm.value = float(good[-1])
         self._last = frames.at(len(frames.time) - 1)
-        return sorted(events, key=_order)
+        return sorted(events, key=lambda event: event.order)
 
     def _change(self, k: int, i: int, verdict: Verdict, frames: _Frames) -> list[Event]:
         """The events of lane `k`, which is column `i` of the verdict."""
@@ -287,7 +287,3 @@ class AlarmEngine:
             latched=alarm.latched,
             acknowledged=alarm.acknowledged,
         )
-
-
-def _order(event: Event) -> tuple[int, str, str, str]:
-    return event.row, event.rule, event.channel, event.direction
