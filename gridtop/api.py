@@ -9,16 +9,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gridtop.blocks import Block, Quality, seconds_to_time
+    from gridtop.blocks import DOUBTFUL, NO_VALUE, Block, Quality, seconds_to_time
     from gridtop.channels import Channel, ChannelSet
     from gridtop.contracts import Detector, Extent, Host, Scores, Seekable, Settings, Sink, Source
     from gridtop.errors import SourceError
     from gridtop.events import Event
+    from gridtop.site import Site
     from gridtop.specs import API, CommandSpec, DetectorSpec, SinkSpec, SourceSpec, hookimpl
     from gridtop.units import Amperes, Duration, Hertz, Volts
 
 __all__ = [
     "API",
+    "DOUBTFUL",
+    "NO_VALUE",
     "Amperes",
     "Block",
     "Channel",
@@ -37,6 +40,7 @@ __all__ = [
     "Settings",
     "Sink",
     "SinkSpec",
+    "Site",
     "Source",
     "SourceError",
     "SourceSpec",
@@ -46,11 +50,12 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "gridtop.blocks": ("Block", "Quality", "seconds_to_time"),
+    "gridtop.blocks": ("DOUBTFUL", "NO_VALUE", "Block", "Quality", "seconds_to_time"),
     "gridtop.channels": ("Channel", "ChannelSet"),
     "gridtop.contracts": ("Detector", "Extent", "Host", "Scores", "Seekable", "Settings", "Sink", "Source"),
     "gridtop.errors": ("SourceError",),
     "gridtop.events": ("Event",),
+    "gridtop.site": ("Site",),
     "gridtop.specs": ("API", "CommandSpec", "DetectorSpec", "SinkSpec", "SourceSpec", "hookimpl"),
     "gridtop.units": ("Amperes", "Duration", "Hertz", "Volts"),
 }

@@ -18,7 +18,12 @@ Labels = npt.NDArray[np.str_]
 
 
 class Quality(IntFlag):
-    """Why a value is not to be trusted; 0 is good. One bit a reason, in `Block.quality`."""
+    """Why a value is not to be trusted; 0 is good. One bit a reason, in `Block.quality`.
+
+    A value with one of `NO_VALUE` is NaN. One with any of `DOUBTFUL` is there, but must not raise an alarm
+    about the grid: it says something about instruments, clocks and links. Names after the measurement
+    states of the Grid Solutions Framework.
+    """
 
     MISSING = 1
     """The recording or the device gave no value."""
@@ -26,6 +31,31 @@ class Quality(IntFlag):
     """There was a value, but it is not a number."""
     INFINITE = 4
     """The value was plus or minus infinity (an impedance without current, for example)."""
+    BAD = 8
+    """The device gave a value and says that it is not to be used, or it is an instrument's error code."""
+    OUT_OF_RANGE = 16
+    """Beyond what is plausible for its quantity."""
+    FLATLINE = 32
+    """The value has not changed for seconds while its neighbours moved."""
+    LATE = 64
+    """The value belongs to an earlier instant, or was put in order by arrival."""
+    UNSYNCHRONISED = 128
+    """The device's clock is not locked to UTC: angles cannot be compared with those of other terminals."""
+    SUSPECT = 256
+    """The device or the concentrator doubts the value for another reason."""
+    CALCULATED = 512
+    """Calculated from doubtful values."""
+
+
+NO_VALUE = Quality.MISSING | Quality.UNREADABLE | Quality.INFINITE | Quality.BAD
+DOUBTFUL = (
+    Quality.OUT_OF_RANGE
+    | Quality.FLATLINE
+    | Quality.LATE
+    | Quality.UNSYNCHRONISED
+    | Quality.SUSPECT
+    | Quality.CALCULATED
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,9 @@ class Channel:
     `name` is how the channel is addressed everywhere; it holds no control characters. `quantity` is a
     word such as `voltage`, `current`, `impedance`, `frequency`, `rocof`, `status`, `log`, `other`, or
     the name of a derived quantity (`voltage_pu`). `phase` is `A`, `B`, `C`, `AB`, `BC`, `CA`, a
-    sequence component `+`, `-`, `0`, or empty. `reference` is only filled for voltages.
+    sequence component `+`, `-`, `0`, or empty. `reference` is only filled for voltages. `derived` is true
+    of quantities, which are computed and not measured. `order` is the harmonic's (5 = fifth) of a
+    `voltage_harmonic` or `current_harmonic`, else 0.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Channel:
     phase: str = ""
     part: Part = "value"
     reference: Reference = ""
+    derived: bool = False
+    order: int = 0
 
     @property
     def base_name(self) -> str:
@@ -85,7 +89,8 @@ class ChannelSet(Sequence[Channel]):
         """The columns that the globs choose, in column order.
 
         A pattern that begins with `!` takes channels away again; patterns apply in order. A pattern
-        without a phase takes all phases of a name (`R1:voltage_pu` takes `R1:voltage_pu.A`).
+        without a phase takes all phases of a name (`R1:voltage_pu` takes `R1:voltage_pu.A`). Only a pattern
+        with a colon means derived quantities, so that `*` and `R1*` are what was measured.
         """
         chosen: set[int] = set()
         for pattern in patterns:
@@ -106,5 +111,10 @@ class ChannelSet(Sequence[Channel]):
 
 @functools.lru_cache(maxsize=65536)
 def matches(channel: Channel, pattern: str) -> bool:
-    """Whether a glob means this channel, by its full name or by its name without the phase."""
+    """Whether a glob means this channel, by its full name or by its name without the phase.
+
+    A derived quantity is only meant by a glob with a colon.
+    """
+    if channel.derived and ":" not in pattern:
+        return False
     return any(name == pattern or fnmatchcase(name, pattern) for name in (channel.name, channel.base_name))

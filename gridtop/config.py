@@ -96,7 +96,11 @@ class DetectorSettings(HostSettings):
     """The host's settings in each of `detectors:`."""
 
     enabled: bool = Field(True, description="false: not loaded, and its other settings are not looked at")
-    channels: Globs = Field(("*",), min_length=1, description="globs of the channels it gets; ! takes away")
+    channels: Globs | None = Field(
+        None,
+        min_length=1,
+        description="globs of the channels it gets; ! takes away; if not given, what the detector wants",
+    )
     alarm: AlarmSettings | None = Field(None, description="the rule its scores are judged by")
 
 
@@ -386,4 +390,5 @@ class _Plugin:
 
     def detector(self, name: str) -> DetectorInstance:
         host: DetectorSettings = self.host
-        return DetectorInstance(name, host.type, self.target, self.config, host.channels, host.alarm)
+        channels = host.channels or tuple(getattr(self.target, "wants", ("*",)))
+        return DetectorInstance(name, host.type, self.target, self.config, channels, host.alarm)

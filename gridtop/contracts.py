@@ -45,8 +45,13 @@ class Detector(Protocol):
     """Turns a block into scores. It knows no thresholds, raises no alarms, and never looks at a wall clock.
 
     `channels` are those its configuration chose; they are fixed for its life. `outputs` names the k
-    columns of `score`: a channel's name where a column speaks of one channel, else a name of its own.
-    Cutting the stream differently may not change a score. The input is never modified.
+    columns of `score`: a channel's name where a column speaks of one channel, else a name of its own;
+    `R1:mismatch` speaks of the terminal, line or bus R1. Cutting the stream differently may not change a
+    score. The input is never modified.
+
+    Two things a class may add. A third parameter of its constructor called `site`: it is given the site's
+    description (`gridtop.api.Site`). A class attribute `wants`, globs: the channels and quantities it gets
+    where the configuration gives it no `channels`.
     """
 
     Config: ClassVar[type[BaseModel]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Literal, NamedTuple, TypeGuard
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import numpy as np
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from gridtop.contracts import Detector, Scores
 from gridtop.errors import ConfigurationError, PluginError
 from gridtop.loading import explain
 from gridtop.problems import did_you_mean
+from gridtop.site import UNDESCRIBED, Site
 from gridtop.text import clean
 
 DIGITS = 6
@@ -103,12 +105,13 @@ class Detection:
         channels: ChannelSet,
         live: bool,
         *,
+        site: Site = UNDESCRIBED,
         budget: float | None = None,
     ) -> None:
         self.budget = budget if budget is not None else LIVE_BUDGET_S if live else REPLAY_BUDGET_S
         self._unreported: list[Failure] = []
         self._posts = [
-            _Post(name, target, config, _columns(name, globs, channels), channels)
+            _Post(name, target, config, _columns(name, globs, channels), channels, site)
             for name, (target, config, globs) in instances.items()
         ]
         self._start(self._posts)
@@ -204,14 +207,21 @@ class _Post:
     """One configured detector, with its thread, at most one block in flight, and how it has been doing."""
 
     def __init__(
-        self, name: str, target: type, config: BaseModel, columns: Sequence[int], channels: ChannelSet
+        self,
+        name: str,
+        target: type,
+        config: BaseModel,
+        columns: Sequence[int],
+        channels: ChannelSet,
+        site: Site,
     ) -> None:
         self.name = name
         self.outputs: tuple[Output, ...] = ()
         self.state: Literal["ok", "failed", "quarantined"] = "ok"
         self.error = ""
         self._target, self._config = target, config
-        self._columns, self._all = columns, channels
+        self._columns, self._all, self._site = columns, channels, site
+        self._places = {channel.terminal for channel in channels} | site.places
         self._subset = channels.subset(columns)
         self._failures = 0
         self._jobs: SimpleQueue[tuple[Block, Future[_Answer]] | None] | None = None
@@ -225,7 +235,7 @@ class _Post:
         """Build the detector and start its thread; what prevented it, or nothing."""
         self.state, self.error, self._failures = "ok", "", 0
         try:
-            detector: Detector = self._target(self._config, self._subset)
+            detector: Detector = self._target(self._config, self._subset, **self._extras())
             outputs = self._describe(detector)
             # The columns are settled when the first pass begins; rules and screens know them by then.
             if self.outputs and outputs != self.outputs:
@@ -245,6 +255,10 @@ class _Post:
             )
             thread.start()
         return self.error
+
+    def _extras(self) -> dict[str, Any]:
+        """What the detector's constructor asks for besides, by the names of its parameters."""
+        return {"site": self._site} if "site" in inspect.signature(self._target).parameters else {}
 
     def stop(self) -> None:
         """Let the thread end after the block it is at."""
@@ -292,7 +306,11 @@ class _Post:
         if name in self._all.names:
             subject = self._all[self._all.position(name)]
         else:
-            subject = Channel(f"{self.name}:{name}", "score")
+            place, colon, quantity = name.rpartition(":")
+            if colon and place in self._places:
+                subject = Channel(name, quantity, terminal=place)
+            else:
+                subject = Channel(f"{self.name}:{name}", "score")
         channel = Channel(f"{self.name}/{name}", "score", terminal=subject.terminal, phase=subject.phase)
         return Output(self.name, channel, subject)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["alarm", "data", "plugin", "source", "operator"]
+Kind = Literal["alarm", "data", "plugin", "source", "operator", "fault"]
 Severity = Literal["info", "warning", "critical"]
 Transition = Literal[
     "raised",  # normal to active
@@ -22,6 +23,7 @@ Transition = Literal[
     "acknowledged",  # an operator has seen it
     "noticed",  # everything that is not an alarm: it happened, once
 ]
+Detail = str | float | int | bool | None
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 
@@ -35,6 +37,8 @@ class Event:
     `value` is the value at this frame in `unit`, `limit` the threshold that decided.
     `id` is the same for the same run of the same recording; `seq` counts what one engine published,
     from 1, and `wall` is when (seconds since 1970): both are 0 until the monitor publishes the event.
+    `details` holds what a kind has besides, such as type and place of a short circuit: numbers, texts or
+    None by name.
     """
 
     id: str
@@ -58,6 +62,7 @@ class Event:
     pass_number: int = 1
     seq: int = 0
     wall: float = 0.0
+    details: Mapping[str, Detail] = field(default_factory=dict)
 
     @property
     def order(self) -> tuple[int, str, str, str]:
@@ -91,6 +96,7 @@ class Event:
             "since_row": self.since_row,
             "pass": self.pass_number,
             "message": self.message,
+            "details": {name: _plain(value) for name, value in self.details.items()},
             "wall": iso_time(np.datetime64(round(self.wall * 1000), "ms")) if self.wall else None,
         }
 
@@ -111,6 +117,10 @@ def iso_time(time: np.datetime64 | None) -> str | None:
         return None
     text = str(np.datetime_as_string(time.astype("datetime64[ns]")))
     return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
+
+
+def _plain(value: Detail) -> Detail:
+    return _finite(value) if isinstance(value, float) else value
 
 
 def _finite(value: float | None) -> float | None:

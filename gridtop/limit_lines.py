@@ -58,7 +58,7 @@ def _places(
     for channel in neighbours.get((watched.terminal, watched.phase), ()):
         base = 1.0 if channel.unit == "pu" else _base(channel, site)
         if (watched.quantity, channel.quantity) == ("frequency_deviation", "frequency"):
-            yield channel.name, site.nominal.frequency, 1.0
+            yield channel.name, site.frequency, 1.0
         elif watched.quantity == f"{channel.quantity}_pu" and base is not None:
             yield channel.name, 0.0, base
 

@@ -29,8 +29,13 @@ _UNITS = {
     "frequency": ("Hz",),
     "rocof": ("Hz/s",),
     "power": ("W", "var", "VA"),
+    "voltage_harmonic": ("V", "deg"),
+    "current_harmonic": ("A", "deg"),
 }
 """The units that a quantity can have, its default first; other quantities take any."""
+
+
+_HARMONICS = ("voltage_harmonic", "current_harmonic")
 
 
 def base_unit(unit: str) -> tuple[str, float]:
@@ -79,6 +84,7 @@ class ChannelMeaning(BaseModel):
         None, description="magnitude, angle, value or status; worked out when left away"
     )
     reference: Reference = Field("", description="of a voltage: line_to_line or line_to_neutral")
+    order: int = Field(0, ge=0, le=200, description="of a harmonic: 5 is the fifth")
     ignore: bool = Field(False, description="leave the column out")
 
     @model_validator(mode="after")
@@ -92,6 +98,10 @@ class ChannelMeaning(BaseModel):
                 raise ValueError(f"a time is in s, ms, us, ns or iso, not {self.unit!r}")
         elif (allowed := _UNITS.get(self.quantity)) and base_unit(self.unit)[0] not in (*allowed, *_ANYWHERE):
             raise ValueError(f"{self.quantity} is in {', '.join(allowed)}, pu or %, not {self.unit!r}")
+        if self.quantity in _HARMONICS and self.order < 2:
+            raise ValueError("order: say which harmonic it is, 2 or more")
+        if self.order and self.quantity not in _HARMONICS:
+            raise ValueError("order: only a voltage_harmonic or a current_harmonic has one")
         if self.reference and self.quantity != "voltage":
             raise ValueError("only a voltage has a reference")
         return self
@@ -105,14 +115,16 @@ class ChannelMeaning(BaseModel):
         reference = self.reference
         if not reference and self.quantity == "voltage" and self.phase in ("AB", "BC", "CA"):
             reference = "line_to_line"
-        return Channel(name, self.quantity, unit, self.terminal, self.phase, part, reference)
+        return Channel(
+            name, self.quantity, unit, self.terminal, self.phase, part, reference, order=self.order
+        )
 
     def _usual_part(self, unit: str) -> Part:
         if unit == "deg":
             return "angle"
         if self.quantity in ("status", "log"):
             return "status"
-        return "magnitude" if self.quantity in ("voltage", "current", "impedance") else "value"
+        return "magnitude" if self.quantity in ("voltage", "current", "impedance", *_HARMONICS) else "value"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class Pipeline:
             {d.name: (d.target, d.config, d.channels) for d in configuration.detectors.values()},
             self.channels,
             live,
+            site=configuration.site,
         )
         self._rules = self._bind()
         self._active: tuple[ActiveAlarm, ...]

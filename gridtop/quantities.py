@@ -98,7 +98,7 @@ def voltage_pu(channels: ChannelSet, site: Site, available: _Available) -> None:
 def frequency_deviation(channels: ChannelSet, site: Site, available: _Available) -> None:
     """`R1:frequency_deviation` in Hz: measured minus nominal frequency (IEC/IEEE 60255-118-1, f - f0)."""
     made = [
-        (_derived(channel, "frequency_deviation", "Hz"), column, site.nominal.frequency)
+        (_derived(channel, "frequency_deviation", "Hz"), column, site.frequency)
         for column, channel in enumerate(channels)
         if channel.quantity == "frequency"
     ]
@@ -116,7 +116,7 @@ class Quantities:
     behind them; and `missing`, one line for each quantity that could not be had, with the reason.
     """
 
-    def __init__(self, channels: ChannelSet, site: Site, wanted: Iterable[str] = ("*",)) -> None:
+    def __init__(self, channels: ChannelSet, site: Site, wanted: Iterable[str] = ("*:*",)) -> None:
         patterns = tuple(pattern for pattern in wanted if not pattern.startswith("!"))
         available = _Available()
         for quantity in QUANTITIES:
@@ -145,7 +145,7 @@ class Quantities:
 def _derived(channel: Channel, quantity: str, unit: str) -> Channel:
     place = channel.terminal or channel.name
     name = f"{place}:{quantity}.{channel.phase}" if channel.phase else f"{place}:{quantity}"
-    return Channel(name, quantity, unit, place, channel.phase)
+    return Channel(name, quantity, unit, place, channel.phase, derived=True)
 
 
 def _add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import re
 from datetime import timedelta
 from typing import Annotated, Any
@@ -10,10 +11,10 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "min": 60_000_000, "h": 3_600_000_000}
 _MICROSECONDS["d"] = 24 * _MICROSECONDS["h"]
-_PREFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
+_PREFIXES = {"": 1.0, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _DURATION = re.compile(rf"({_NUMBER})\s*(us|ms|s|min|m|h|d)")
-_WITH_UNIT = re.compile(rf"({_NUMBER})\s*([a-zA-Z%]*)")
+_WITH_UNIT = re.compile(rf"({_NUMBER})\s*([a-zA-Z%/]*)")
 
 
 def parse_duration(value: Any) -> timedelta:
@@ -49,7 +50,7 @@ def format_duration(duration: timedelta) -> str:
 
 
 def parse_quantity(value: Any, unit: str) -> float:
-    """A number in `unit` from `230 kV`, `230000` or `0.4kA`; metric prefixes m, k, M, G.
+    """A number in `unit` from `230 kV`, `230000` or `0.4kA`; metric prefixes u, m, k, M, G.
 
     Raises ValueError when the text is no number or carries another unit.
     """
@@ -79,7 +80,43 @@ def _in_unit(unit: str) -> tuple[BeforeValidator, WithJsonSchema]:
     return BeforeValidator(lambda value: parse_quantity(value, unit)), WithJsonSchema(schema)
 
 
+def parse_impedance(value: Any) -> complex:
+    """A complex number of ohm from `3.7+37j`, `3.7 + j37 ohm`, a number, or a list of two.
+
+    Raises ValueError when it is none, or not finite.
+    """
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        value = complex(*value)
+    if isinstance(value, str):
+        text = re.sub(r"\s+|ohms?$", "", value.strip()).replace("i", "j")
+        text = re.sub(r"j([0-9.]+(?:[eE][+-]?[0-9]+)?)$", r"\1j", text)
+        try:
+            value = complex(text)
+        except ValueError:
+            raise ValueError(f"{value!r} is not an impedance; write it in ohm like 3.7+37j") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float, complex)) or not cmath.isfinite(value):
+        raise ValueError(f"{value!r} is not an impedance; write it in ohm like 3.7+37j")
+    return complex(value)
+
+
+def format_impedance(value: complex) -> str:
+    """The form `parse_impedance` reads: `3.7+37j`."""
+    return f"{value.real:.12g}{value.imag:+.12g}j"
+
+
 _volts, _amperes, _hertz = _in_unit("V"), _in_unit("A"), _in_unit("Hz")
+_volt_amperes, _siemens, _metres, _beta = _in_unit("VA"), _in_unit("S"), _in_unit("m"), _in_unit("W/Hz")
 Volts = Annotated[float, _volts[0], _volts[1]]
 Amperes = Annotated[float, _amperes[0], _amperes[1]]
 Hertz = Annotated[float, _hertz[0], _hertz[1]]
+VoltAmperes = Annotated[float, _volt_amperes[0], _volt_amperes[1]]
+Siemens = Annotated[float, _siemens[0], _siemens[1]]
+Metres = Annotated[float, _metres[0], _metres[1]]
+WattsPerHertz = Annotated[float, _beta[0], _beta[1]]
+Ohms = Annotated[
+    complex,
+    BeforeValidator(parse_impedance),
+    PlainSerializer(format_impedance, when_used="json"),
+    WithJsonSchema({"type": ["string", "number"], "description": "an impedance in ohm, such as 3.7+37j"}),
+]
+"""A complex impedance."""

@@ -59,9 +59,11 @@ def test_a_headless_run_imports_no_screen(tmp_path: Path) -> None:
 
 
 def test_the_plugin_interface_is_frozen() -> None:
-    names = "API Amperes Block Channel ChannelSet CommandSpec Detector DetectorSpec Duration Event Extent"
-    names += " Hertz Host Quality Scores Seekable Settings Sink SinkSpec Source SourceError SourceSpec"
-    names += " Volts hookimpl seconds_to_time"
+    names = (
+        "API DOUBTFUL NO_VALUE Amperes Block Channel ChannelSet CommandSpec Detector DetectorSpec Duration"
+    )
+    names += " Event Extent Hertz Host Quality Scores Seekable Settings Sink SinkSpec Site Source SourceError"
+    names += " SourceSpec Volts hookimpl seconds_to_time"
     assert gridtop.api.__all__ == names.split()
     for name in gridtop.api.__all__:
         assert getattr(gridtop.api, name) is not None
