@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from gridtop.alarms import AlarmEngine, BoundRule, bind_limits, bind_scores
+from gridtop.baseline import Baseline
 from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
 from gridtop.client import ActiveAlarm
@@ -39,7 +40,10 @@ class Pipeline:
         self._configuration = configuration
         self._identity = identity
         self._measured = channels
-        self._quantities = Quantities(channels, configuration.site, _wanted(configuration))
+        self._quantities = Quantities(
+            channels, configuration.site, _wanted(configuration), _baseline(configuration)
+        )
+        self._context = self._quantities.afresh()
         self.channels = self._quantities.channels
         self._detection = Detection(
             {d.name: (d.target, d.config, d.channels) for d in configuration.detectors.values()},
@@ -77,12 +81,15 @@ class Pipeline:
         )
 
     def extend(self, block: Block) -> Block:
-        """The block with its quantities, unjudged: for frames that are only context."""
-        return self._quantities.extend(block)
+        """The block with its quantities, unjudged: for frames that are only context.
+
+        Its windows are its own: what a pass decides may not depend on what came before it.
+        """
+        return self._context.extend(block)
 
     async def process(self, block: Block) -> Result:
         """Judge the next block of the pass; the loop is never blocked by the arithmetic."""
-        extended = self._quantities.extend(block)
+        extended = await asyncio.to_thread(self._quantities.extend, block)
         detected = await self._detection.score(extended)
         async with self._judging:
             judged = await asyncio.to_thread(self._judge, extended, detected)
@@ -93,6 +100,8 @@ class Pipeline:
         """Start afresh: detectors, delays and counts forget; the open alarms' `reset` events are returned."""
         events = self._alarms.reset()
         self._detection.restart()
+        self._quantities.restart()
+        self._context.restart()
         self._begin(number)
         return events
 
@@ -152,6 +161,12 @@ class Pipeline:
                     bind_scores(detector.name, detector.alarm, configuration.alarms, columns, subjects)
                 )
         return tuple(rules)
+
+
+def _baseline(configuration: Configuration) -> Baseline | None:
+    """The commissioning baseline the configuration names; ConfigurationError when it cannot be read."""
+    baselines = configuration.site.baselines
+    return Baseline.read(configuration.directory / baselines.from_) if baselines else None
 
 
 def _wanted(configuration: Configuration) -> list[str]:
