@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gridtop.channels import ChannelSet
+from gridtop.channels import Channel, ChannelSet
 from gridtop.events import Event, Severity
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class ScreenWishes:
     glyphs: Literal["auto", "unicode", "ascii"] = "auto"
     rate: float | None = None
     """Repaints a second."""
+    panels: tuple[str, ...] = ()
+    """What the panels show at first, by quantity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Hello:
     limits: tuple[LimitLine, ...] = ()
     """The thresholds of the alarm rules, on quantities and on the channels they are measured as."""
     screen: ScreenWishes = field(default_factory=ScreenWishes)
+    offered: tuple[Channel, ...] = ()
+    """Quantities that nothing needs so far: they are computed once telemetry asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +172,10 @@ class Telemetry:
     """An envelope that loses no spike: k channels in b buckets of equal time, oldest first.
 
     minimum, maximum (k, b): of the good values in the bucket, NaN in an empty one.
-    latest (k,): the newest good value, or NaN. lowest, highest (k,): of the whole window.
+    latest (k,): the newest value that is there, or NaN. lowest, highest (k,): of the whole window.
     `end` is the measurement time of the newest frame, `window` seconds before it the first bucket starts.
-    `stale` (k,): True where the newest frame has no good value.
+    `stale` (k,): True where the newest frame has no value. `doubtful` (k,): where it has one, which carries a
+    flag that makes it doubtful (docs/quality.md); it is the latest all the same.
     """
 
     channels: tuple[str, ...]
@@ -182,6 +187,7 @@ class Telemetry:
     lowest: npt.NDArray[np.float64]
     highest: npt.NDArray[np.float64]
     stale: npt.NDArray[np.bool_]
+    doubtful: npt.NDArray[np.bool_]
 
 
 class Client(Protocol):

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from gridtop import documents
+from gridtop import documents, limit_profiles
 from gridtop.alarms.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
 from gridtop.client import FASTEST, SLOWEST
 from gridtop.documents import Document
 from gridtop.errors import PluginError
+from gridtop.limit_profiles import Layers, Origin
 from gridtop.naming import ChannelMap, ChannelMeaning
 from gridtop.problems import InvalidConfiguration, KeyPath, did_you_mean
+from gridtop.quality.settings import QualitySettings
 from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
 from gridtop.validation import Findings, describe
@@ -101,7 +103,9 @@ class DetectorSettings(HostSettings):
         min_length=1,
         description="globs of the channels it gets; ! takes away; if not given, what the detector wants",
     )
-    alarm: AlarmSettings | None = Field(None, description="the rule its scores are judged by")
+    alarm: AlarmSettings | None = Field(
+        None, description="the rule its scores are judged by; if not given, the one it brings, if any"
+    )
 
 
 class SinkSettings(HostSettings):
@@ -124,6 +128,7 @@ SECTIONS: dict[str, str] = {
     "source": "where the measurements come from",
     "channels": "glob of channel names to what they measure, for files without a known naming scheme",
     "site": "what the channels mean: nominal values, and which terminals end which line",
+    "quality": "which values are plausible, and when a channel counts as flat-lined",
     "limits": "alarm rules on channels and quantities",
     "detectors": "plugins that score; the alarm rule stands beside them",
     "alarms": "defaults for every rule",
@@ -158,6 +163,11 @@ class Configuration:
     """One line for each plugin that was found but cannot be loaded."""
     document: Document = field(repr=False, compare=False)
     """What was read, with the text of environment variables in place: not to be shown."""
+    profiles: tuple[str, ...] = ()
+    """The profiles that the limits begin with, the lowest first."""
+    quality: QualitySettings = field(default_factory=QualitySettings)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """The limits that come from a profile, and what they say there."""
 
 
 def default_path() -> Path:
@@ -199,7 +209,8 @@ def load(
         document = document.overridden(_replaying(recording, document), environment)
     for override in overrides:
         document = document.overridden(override, environment)
-    assembly = _Assembly(document, path)
+    layers = limit_profiles.laid_under(document, path.parent, environment)
+    assembly = _Assembly(layers, path)
     plugins = assembly.plugin_settings()
     if registry is None:
         from gridtop.registry import discover
@@ -216,7 +227,7 @@ def plugin_settings(
 
     Raises ConfigurationError when the file cannot be read; other mistakes in it are not looked for.
     """
-    assembly = _Assembly(documents.read(path, environment), path)
+    assembly = _Assembly(Layers(documents.read(path, environment)), path)
     plugins = assembly.plugin_settings()
     return assembly.plugin_folders(plugins), plugins.disable if plugins else ()
 
@@ -232,11 +243,13 @@ def _replaying(recording: Path, document: Document) -> str:
 class _Assembly:
     """Checks the sections of one document, one by one, and puts the configuration together."""
 
-    def __init__(self, document: Document, path: Path) -> None:
-        self._document = document
+    def __init__(self, layers: Layers, path: Path) -> None:
+        self._layers = layers
+        self._document = layers.document
         self._path = path
         self._directory = path.absolute().parent
-        self._findings = Findings(document)
+        self._findings = Findings(layers.document)
+        self._findings.adopt(layers.problems)
         self._switched_off: list[KeyPath] = []
 
     def plugin_settings(self) -> PluginSettings | None:
@@ -261,7 +274,8 @@ class _Assembly:
             glob: self._check(ChannelMeaning, ("channels", glob)) for glob in self._map(("channels",))
         }
         site = self._model("site", Site)
-        limits = {name: self._check(LimitSettings, ("limits", name)) for name in self._names("limits")}
+        quality = self._model("quality", QualitySettings)
+        limits = self._limits()
         detectors = {
             name: self._plugin("detector", ("detectors", name), DetectorSettings)
             for name in self._names("detectors")
@@ -269,9 +283,7 @@ class _Assembly:
         alarms = self._model("alarms", AlarmDefaults)
         screen = self._model("screen", ScreenSettings)
         sinks = {name: self._plugin("sink", ("sinks", name), SinkSettings) for name in self._names("sinks")}
-        self._check_inhibition(
-            limits, {name: plugin.host.alarm for name, plugin in detectors.items() if plugin}
-        )
+        self._check_inhibition(limits, {name: plugin.alarm for name, plugin in detectors.items() if plugin})
         if problems := self._findings.problems(self._switched_off):
             raise InvalidConfiguration(*problems)
         assert source is not None  # else why not is among the problems
@@ -292,10 +304,26 @@ class _Assembly:
             plugins=plugins,
             plugin_problems=tuple(problem.text for problem in self._registry.problems),
             document=self._document,
+            profiles=self._layers.names,
+            origins=self._layers.origins,
+            quality=quality,
         )
 
     def _check(self, kind: Any, path: KeyPath) -> Any:
         return self._findings.check(kind, self._document.get(path), path)
+
+    def _limits(self) -> dict[str, Any]:
+        """The rules of the `limits:` section and of the profiles beneath it; None where one is wrong."""
+        limits: dict[str, Any] = {}
+        for name in self._names("limits"):
+            if name == limit_profiles.KEY:
+                continue
+            if message := self._layers.misspelt(name):
+                self._findings.add(("limits", name), message, at_key=True)
+            # Of profiles that cannot be read, nobody knows what their rules lack.
+            known = not message and not self._layers.problems
+            limits[name] = self._check(LimitSettings, ("limits", name)) if known else None
+        return limits
 
     def _model(self, section: str, kind: type[BaseModel]) -> Any:
         """A section with a fixed set of settings; one that is left out or empty is all defaults."""
@@ -354,7 +382,10 @@ class _Assembly:
             return None
         own = {key: value for key, value in settings.items() if key not in host_names}
         config = self._findings.check(target.Config, own, path, known=host_names)
-        return None if host is None or config is None else _Plugin(host, target, config)
+        alarm = getattr(host, "alarm", None)
+        if alarm is None and (usual := getattr(target, "alarm", None)) is not None and kind == "detector":
+            alarm = self._findings.check(AlarmSettings, usual, (*path, "type"))
+        return None if host is None or config is None else _Plugin(host, target, config, alarm)
 
     def _check_inhibition(
         self, limits: Mapping[str, LimitSettings | None], alarms: Mapping[str, AlarmSettings | None]
@@ -364,8 +395,12 @@ class _Assembly:
             if name in self._map(("detectors",)):
                 message = "a limit has this name too; the rule in an event must be one of them"
                 self._findings.add(("detectors", name), message, at_key=True)
+        if self._layers.problems:
+            return  # the rules they name may be the profile's
         judged = (
-            n for n in self._map(("detectors",)) if self._document.get(("detectors", n, "alarm")) is not None
+            name
+            for name in self._map(("detectors",))
+            if self._document.get(("detectors", name, "alarm")) is not None or alarms.get(name) is not None
         )
         # A rule with a mistake in it is still there for others to name.
         names = (*limits, *judged)
@@ -384,6 +419,8 @@ class _Plugin:
     host: Any
     target: Any
     config: BaseModel
+    alarm: AlarmSettings | None
+    """The rule of a detector's scores: the configuration's, else the one that the detector brings."""
 
     def instance(self, name: str) -> PluginInstance:
         return PluginInstance(name, self.host.type, self.target, self.config)
@@ -391,4 +428,4 @@ class _Plugin:
     def detector(self, name: str) -> DetectorInstance:
         host: DetectorSettings = self.host
         channels = host.channels or tuple(getattr(self.target, "wants", ("*",)))
-        return DetectorInstance(name, host.type, self.target, self.config, channels, host.alarm)
+        return DetectorInstance(name, host.type, self.target, self.config, channels, self.alarm)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -32,12 +32,12 @@ class Scores:
 
     score  (n, k)  one column per output; bigger is stranger, NaN is "not ready" or "no opinion"
     parts  (n, c)  the share of each channel in the score, or None
-    note   (n,)    a reason in words per frame, or None
+    note   (n,)    a reason in words per frame, or by output such reasons, or None
     """
 
     score: npt.NDArray[np.float64]
     parts: npt.NDArray[np.float64] | None = None
-    note: Sequence[str] | None = None
+    note: Sequence[str] | Mapping[str, Sequence[str]] | None = None
 
 
 @runtime_checkable
@@ -49,9 +49,10 @@ class Detector(Protocol):
     `R1:mismatch` speaks of the terminal, line or bus R1. Cutting the stream differently may not change a
     score. The input is never modified.
 
-    Two things a class may add. A third parameter of its constructor called `site`: it is given the site's
+    Three things a class may add. A third parameter of its constructor called `site`: it is given the site's
     description (`gridtop.api.Site`). A class attribute `wants`, globs: the channels and quantities it gets
-    where the configuration gives it no `channels`.
+    where the configuration gives it no `channels`. A class attribute `alarm`, a dict: the alarm rule of its
+    scores where the configuration gives none.
     """
 
     Config: ClassVar[type[BaseModel]]

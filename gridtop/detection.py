@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeGuard
 import numpy as np
 from pydantic import BaseModel
 
-from gridtop.blocks import Block, Floats
+from gridtop.blocks import DOUBTFUL, Block, Floats
 from gridtop.channels import Channel, ChannelSet
 from gridtop.contracts import Detector, Scores
 from gridtop.errors import ConfigurationError, PluginError
@@ -66,7 +66,7 @@ class Detected:
     """What all detectors think of one block of n frames.
 
     scores    (n, k)  a column for each of the k outputs, in their order; NaN is "no opinion"
-    notes             by detector, a reason in words per frame, as the detector wrote it
+    notes             by detector, or by the channel of one of its outputs, a reason in words per frame
     failures          what went wrong since the last block
     channels          the block's channels with the k score channels behind them
     """
@@ -78,12 +78,17 @@ class Detected:
     failures: tuple[Failure, ...] = ()
 
     def extend(self, block: Block) -> Block:
-        """The block with the scores as further columns."""
+        """The block with the scores as further columns; one about a doubtful value is doubtful itself."""
         if not self.outputs:
             return block
         quality = block.quality
         if quality is not None:
-            quality = np.hstack((quality, np.zeros(self.scores.shape, dtype=quality.dtype)))
+            flags = np.zeros(self.scores.shape, dtype=quality.dtype)
+            columns = {channel.name: column for column, channel in enumerate(block.channels)}
+            for i, output in enumerate(self.outputs):
+                if (column := columns.get(output.subject.name)) is not None:
+                    flags[:, i] = quality[:, column] & np.uint16(DOUBTFUL)
+            quality = np.hstack((quality, flags))
         values = np.hstack((block.values, self.scores))
         return Block(self.channels, block.time, values, quality, block.labels, block.row)
 
@@ -186,7 +191,9 @@ class Detection:
             answer = answers.get(post.name, _Answer())
             if answer.fault:
                 self._unreported.append(Failure(post.name, answer.fault))
-            if answer.note is not None:
+            if isinstance(answer.note, Mapping):
+                notes |= {f"{post.name}/{clean(output)}": texts for output, texts in answer.note.items()}
+            elif answer.note is not None:
                 notes[post.name] = answer.note
             silence = np.full((len(block), len(post.outputs)), np.nan)
             columns.append(silence if answer.scores is None else answer.scores)
@@ -199,7 +206,7 @@ class _Answer(NamedTuple):
     """What comes back from a detector for one block: scores, or what went wrong."""
 
     scores: Floats | None = None
-    note: Sequence[str] | None = None
+    note: Sequence[str] | Mapping[str, Sequence[str]] | None = None
     fault: str = ""
 
 
@@ -221,7 +228,7 @@ class _Post:
         self.error = ""
         self._target, self._config = target, config
         self._columns, self._all, self._site = columns, channels, site
-        self._places = {channel.terminal for channel in channels} | site.places
+        self._places = {channel.terminal for channel in channels} | site.places | {"system"}
         self._subset = channels.subset(columns)
         self._failures = 0
         self._jobs: SimpleQueue[tuple[Block, Future[_Answer]] | None] | None = None
@@ -345,7 +352,8 @@ def _checked(result: object, frames: int, outputs: int) -> _Answer:
     scores = score.astype(np.float64).round(DIGITS)
     if np.isinf(scores).any():
         raise PluginError("a score is infinite; NaN means no opinion")
-    if note is not None and not (_are_texts(note) and len(note) == frames):
+    texts = list(note.values()) if isinstance(note, Mapping) else [note] if note is not None else []
+    if not all(_are_texts(text) and len(text) == frames for text in texts):
         raise PluginError(f"a note must be a list of texts, one for each of the {frames} frames, or None")
     return _Answer(scores, note)
 

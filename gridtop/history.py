@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gridtop.blocks import Block
+from gridtop.blocks import DOUBTFUL, Block
 from gridtop.channels import ChannelSet
 from gridtop.client import Telemetry, TelemetryRequest
 
@@ -55,6 +55,7 @@ class History:
         self._frames = _Ring(max(_FEWEST_BUCKETS, left // (_BYTES * width)), width)
         self._latest = np.full(len(channels), np.nan)
         self._newest = self._latest
+        self._flags = np.zeros(len(channels), dtype=np.uint16)  # of the newest frame
 
     def add(self, block: Block) -> None:
         """Remember a block; the oldest frames and buckets give way."""
@@ -69,6 +70,7 @@ class History:
         for level in self._levels:
             time, low, high = level.add(time, low, high)
         self._newest = block.values[-1]
+        self._flags = np.zeros_like(self._flags) if block.quality is None else block.quality[-1].copy()
         good = np.isfinite(block.values)
         last = len(block) - 1 - np.argmax(good[::-1], axis=0)
         newest_good = block.values[last, np.arange(len(self.channels))]
@@ -80,6 +82,7 @@ class History:
             ring.written = 0
         self._latest = np.full(len(self.channels), np.nan)
         self._newest = self._latest
+        self._flags = np.zeros_like(self._flags)
 
     def telemetry(self, request: TelemetryRequest) -> Telemetry:
         """The envelope of the requested channels over the newest `window` seconds of measurement time.
@@ -95,6 +98,7 @@ class History:
         minimum, maximum = np.full((k, buckets), np.nan), np.full((k, buckets), np.nan)
         lowest, highest = np.full(k, np.nan), np.full(k, np.nan)
         latest, stale = np.full(k, np.nan), np.ones(k, dtype=np.bool_)
+        doubtful = np.zeros(k, dtype=np.bool_)
         position = {name: column for column, name in enumerate(self.channels.names)}
         known = [(i, position[name]) for i, name in enumerate(request.channels) if name in position]
         end: np.datetime64 | None = None
@@ -117,9 +121,25 @@ class History:
             lowest[rows], highest[rows] = np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0)
             latest[rows] = self._latest[columns]
             stale[rows] = ~np.isfinite(self._newest[columns])
+            doubtful[rows] = ~stale[rows] & ((self._flags[columns] & np.uint16(DOUBTFUL)) != 0)
         return Telemetry(
-            request.channels, request.window, end, minimum, maximum, latest, lowest, highest, stale
+            request.channels, request.window, end, minimum, maximum, latest, lowest, highest, stale, doubtful
         )
+
+    def frames(self, channels: ChannelSet) -> Block | None:
+        """The frames that are kept, of the first channels of the history, which `channels` are.
+
+        In single precision, and with flags of the newest frame only; None when there is no frame.
+        """
+        if not self._frames.written:
+            return None
+        until = self._frames.newest + 1
+        time, values = self._frames.since(-(1 << 62), until, np.arange(len(channels)))
+        quality = None
+        if self._flags[: len(channels)].any():
+            quality = np.zeros(values.shape, dtype=np.uint16)
+            quality[-1] = self._flags[: len(channels)]
+        return Block(channels, time.view("datetime64[ns]"), values.astype(np.float64), quality)
 
     def _parts(self, start: int, length: int, columns: npt.NDArray[np.intp]) -> list[_Part]:
         """What happened after `start`, oldest first: from as few rings as reach back so far.

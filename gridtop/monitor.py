@@ -28,6 +28,7 @@ from gridtop.limit_lines import limit_lines
 from gridtop.loading import blaming
 from gridtop.pipeline import Pipeline
 from gridtop.replay import Portion, Replay
+from gridtop.requested import Requested
 
 REMEMBERED = 20_000
 """Events kept in memory for clients that ask for the past."""
@@ -65,6 +66,7 @@ class Monitor:
         self._refusal: GridtopError | None = None  # what kept it from opening
         self._source: Source | None = None
         self._pipeline: Pipeline | None = None
+        self._requested: Requested | None = None
         self._delivery: Delivery | None = None
         self._events: deque[Event] = deque(maxlen=REMEMBERED)
         self._seq = 0
@@ -110,6 +112,8 @@ class Monitor:
             Pipeline, configuration, channels, source.identity, source.live
         )
         self._history = History(self._pipeline.channels, CAPACITY if self._keep_history else 0)
+        if self._keep_history:
+            self._requested = self._pipeline.requested()
         self._replay = Replay(
             source,
             channels,
@@ -125,7 +129,10 @@ class Monitor:
         }
         self._delivery = Delivery({**sinks, **self._extra_sinks}, on_broken_pipe=self.stop)
         await self._delivery.open()
-        await self._publish(self._plugin_problem(text) for text in configuration.plugin_problems)
+        # A plugin that cannot be loaded is not used, or the configuration would have been refused.
+        problems = [_noticed("plugins", "warning", text) for text in configuration.plugin_problems]
+        notices = [_noticed("limits", "info", text) for text in self._pipeline.notices]
+        await self._publish((*problems, *notices))
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name="flow")
@@ -153,6 +160,8 @@ class Monitor:
             self._pass = portion.pass_number
             self._take_counts()
             self._history.clear()
+            if self._requested is not None:
+                self._requested.clear()
             await self._publish(pipeline.begin_pass(self._pass))
         if portion.context:
             self._remember(pipeline.extend(portion.block))
@@ -165,6 +174,8 @@ class Monitor:
     def _remember(self, block: Block) -> None:
         if self._keep_history:
             self._history.add(block)
+        if self._requested is not None:
+            self._requested.add(block)
 
     async def _publish(self, events: Iterable[Event]) -> None:
         """Number the events, remember them, and hand them to every sink."""
@@ -189,18 +200,6 @@ class Monitor:
             self._pipeline.close()
         if self._source is not None:
             await self._source.close()
-
-    def _plugin_problem(self, text: str) -> Event:
-        """A plugin that cannot be loaded: it is not used, or the configuration would have been refused."""
-        return Event(
-            id=event_id("", 0, "plugins", text, "noticed", 0),
-            kind="plugin",
-            transition="noticed",
-            severity="warning",
-            rule="plugins",
-            message=text,
-            row=0,
-        )
 
     def _host(self, instance: str) -> Host:
         log = logging.getLogger(f"gridtop.{instance}")
@@ -238,7 +237,8 @@ class Monitor:
         pipeline = self._running()
         screen = self._configuration.screen.wishes()
         limits = limit_lines(pipeline.rules, pipeline.channels, self._configuration.site)
-        return Hello(__version__, name, live, pipeline.channels, self.instance, limits, screen)
+        offered = self._requested.offered if self._requested is not None else ()
+        return Hello(__version__, name, live, pipeline.channels, self.instance, limits, screen, offered)
 
     def snapshot(self) -> Snapshot:
         """The monitor now."""
@@ -267,7 +267,9 @@ class Monitor:
     def telemetry(self, request: TelemetryRequest) -> Telemetry:
         """The envelope of some channels."""
         self._running()
-        return self._history.telemetry(request)
+        if self._requested is None:
+            return self._history.telemetry(request)
+        return self._requested.telemetry(request, self._history)
 
     @property
     def replay(self) -> Replay:
@@ -278,6 +280,19 @@ class Monitor:
     async def acknowledge(self, alarm: str) -> None:
         """Note that someone has seen an alarm; an alarm that is no longer active needs nothing."""
         await self._publish(await self._running().acknowledge(alarm))
+
+
+def _noticed(rule: str, severity: Severity, text: str) -> Event:
+    """What is known before the first frame."""
+    return Event(
+        id=event_id("", 0, rule, text, "noticed", 0),
+        kind="plugin",
+        transition="noticed",
+        severity=severity,
+        rule=rule,
+        message=text,
+        row=0,
+    )
 
 
 def _built(instance: PluginInstance, host: Host, failure: type[GridtopError]) -> Any:

@@ -76,6 +76,9 @@ class ChannelMeaning(BaseModel):
     )
     scale: float = Field(1.0, description="multiplies the value in the file", allow_inf_nan=False)
     offset: float = Field(0.0, description="is added after scaling", allow_inf_nan=False)
+    invalid: tuple[float, ...] = Field(
+        (), description="numbers in the file, before scaling, that stand for an error: [-327.68]"
+    )
     terminal: str = Field("", description="the measuring point, such as R1")
     phase: Annotated[Phase, BeforeValidator(_phase)] = Field(
         "", description="A, B, C, AB, BC, CA, or a sequence component +, -, 0"
@@ -144,6 +147,7 @@ class Columns:
                a channel's value is the file's value * scale + offset
     labels     label name to column
     time       the time column, or None when the rows carry no time
+    invalid    for each channel the numbers of the file that stand for an error; empty when there are none
     """
 
     names: tuple[str, ...]
@@ -153,6 +157,7 @@ class Columns:
     offsets: Floats
     labels: dict[str, int]
     time: TimeColumn | None
+    invalid: tuple[tuple[float, ...], ...] = ()
 
 
 class ChannelMap:
@@ -172,7 +177,7 @@ class ChannelMap:
         channel is left.
         """
         names = column_names(columns)
-        mapped = [self._meaning(name) for name in names]
+        mapped = [self.meaning(name) for name in names]
         time = _time_column(names, mapped)
         labels: dict[str, int] = {}
         truth = "marker" in names
@@ -197,11 +202,13 @@ class ChannelMap:
             positions=tuple(position for position, _ in channels),
             scales=factors * [meaning.scale for _, meaning in channels],
             offsets=factors * [meaning.offset for _, meaning in channels],
+            invalid=tuple(meaning.invalid for _, meaning in channels),
             labels=labels,
             time=time,
         )
 
-    def _meaning(self, name: str) -> ChannelMeaning | None:
+    def meaning(self, name: str) -> ChannelMeaning | None:
+        """What the section says of a column; None when no glob matches it."""
         for pattern, meaning in self._meanings.items():
             if name == pattern or fnmatchcase(name, pattern):
                 return meaning

@@ -6,9 +6,12 @@ It knows no source, no sink and no screen, and gives the same events however the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from gridtop.alarms import AlarmEngine, BoundRule, bind_limits, bind_scores
+from gridtop import limit_profiles
+from gridtop.alarms import AlarmEngine, BoundRule, bind_scores
 from gridtop.baseline import Baseline
 from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
@@ -18,7 +21,13 @@ from gridtop.data_quality import DataQuality
 from gridtop.detection import Detected, Detection, Failure
 from gridtop.errors import ConfigurationError
 from gridtop.events import Event, event_id
+from gridtop.quality import QualityChecks
 from gridtop.quantities import Quantities
+from gridtop.requested import Requested
+from gridtop.short_circuits import ShortCircuits
+
+MOST_REASONS = 5
+"""Lines on why quantities cannot be had, in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +49,10 @@ class Pipeline:
         self._configuration = configuration
         self._identity = identity
         self._measured = channels
-        self._quantities = Quantities(
-            channels, configuration.site, _wanted(configuration), _baseline(configuration)
-        )
+        self._baseline = _baseline(configuration)
+        self._quantities = Quantities(channels, configuration.site, _wanted(configuration), self._baseline)
         self._context = self._quantities.afresh()
+        self._context_checks = self._checks()
         self.channels = self._quantities.channels
         self._detection = Detection(
             {d.name: (d.target, d.config, d.channels) for d in configuration.detectors.values()},
@@ -80,16 +89,25 @@ class Pipeline:
             if status.state != "ok"
         )
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What of the limit profiles has nothing to watch in this stream, in a few lines."""
+        return self._notices
+
+    def requested(self) -> Requested:
+        """What screens may ask for beyond `channels`."""
+        return Requested(self._measured, self.channels, self._configuration.site, self._baseline)
+
     def extend(self, block: Block) -> Block:
         """The block with its quantities, unjudged: for frames that are only context.
 
         Its windows are its own: what a pass decides may not depend on what came before it.
         """
-        return self._context.extend(block)
+        return self._context.extend(self._context_checks.check(block))
 
     async def process(self, block: Block) -> Result:
         """Judge the next block of the pass; the loop is never blocked by the arithmetic."""
-        extended = await asyncio.to_thread(self._quantities.extend, block)
+        extended = await asyncio.to_thread(self._checked_and_extended, block)
         detected = await self._detection.score(extended)
         async with self._judging:
             judged = await asyncio.to_thread(self._judge, extended, detected)
@@ -102,6 +120,7 @@ class Pipeline:
         self._detection.restart()
         self._quantities.restart()
         self._context.restart()
+        self._context_checks = self._checks()
         self._begin(number)
         return events
 
@@ -116,9 +135,18 @@ class Pipeline:
         """End the detectors' threads."""
         self._detection.close()
 
+    def _checked_and_extended(self, block: Block) -> Block:
+        return self._quantities.extend(self._quality_checks.check(block))
+
+    def _checks(self) -> QualityChecks:
+        return QualityChecks(self._measured, self._configuration.site, self._configuration.quality)
+
     def _begin(self, number: int) -> None:
         self._pass = number
+        self._quality_checks = self._checks()
         self._data_quality = DataQuality(self._measured, self._identity, number)
+        site = self._configuration.site
+        self._short_circuits = ShortCircuits(self._measured, site, self._identity, number)
         scored = self._detection.extended(self.channels)
         self._alarms = AlarmEngine(self._rules, scored, self._configuration.site, self._identity, number)
         self._active = ()
@@ -126,6 +154,7 @@ class Pipeline:
     def _judge(self, block: Block, detected: Detected) -> list[Event]:
         events = self._alarms.process(detected.extend(block), detected.notes)
         events += [self._failure(block, failure) for failure in detected.failures]
+        events += self._short_circuits.process(block)
         self._active = self._alarms.active()
         return events
 
@@ -144,11 +173,14 @@ class Pipeline:
 
     def _bind(self) -> tuple[BoundRule, ...]:
         configuration = self._configuration
+        scored = self._detection.extended(self.channels)
         try:
-            rules = list(bind_limits(configuration.limits, configuration.alarms, self.channels))
+            fitted = limit_profiles.fit(configuration, self.channels, scored, self._quantities.missing)
         except ConfigurationError as error:
-            reasons = "".join(f"\n  {line}" for line in self._quantities.missing)
-            raise ConfigurationError(f"{error}{reasons}") from None
+            reasons = _reasons(configuration, self.channels, self._quantities.missing)
+            raise ConfigurationError("\n  ".join((str(error), *reasons))) from None
+        self._notices = fitted.notices
+        rules = list(fitted.rules)
         for detector in configuration.detectors.values():
             mine = [
                 (len(self.channels) + column, output.subject)
@@ -163,6 +195,21 @@ class Pipeline:
         return tuple(rules)
 
 
+def _reasons(configuration: Configuration, channels: ChannelSet, missing: Sequence[str]) -> Iterator[str]:
+    """The first lines of `missing` about quantities that rules of the user's own name in vain."""
+    named: set[str] = set()
+    for rule, settings in configuration.limits.items():
+        origin = configuration.origins.get(rule)
+        own = origin is None or not origin.leaves_out(settings)
+        if own and settings.enabled and not channels.select(settings.patterns):
+            # Behind the colon stands the quantity, and behind its dot the phase.
+            named.update(pattern.rpartition(":")[2].partition(".")[0] for pattern in settings.patterns)
+    lines = [line for line in missing if any(fnmatchcase(line.partition(" of ")[0], name) for name in named)]
+    yield from lines[:MOST_REASONS]
+    if len(lines) > MOST_REASONS:
+        yield f"and {len(lines) - MOST_REASONS} more: gridtop inspect says what a recording holds"
+
+
 def _baseline(configuration: Configuration) -> Baseline | None:
     """The commissioning baseline the configuration names; ConfigurationError when it cannot be read."""
     baselines = configuration.site.baselines
@@ -173,6 +220,8 @@ def _wanted(configuration: Configuration) -> list[str]:
     """The globs of everything that rules and detectors look at, the quantities of gates included."""
     wanted: list[str] = []
     for limit in configuration.limits.values():
+        if not limit.enabled:
+            continue
         gates = [rule.gate.on for rule in (limit, *limit.overrides.values()) if rule.gate is not None]
         wanted += [*limit.patterns, *(f"*:{gate}" for gate in gates)]
     for detector in configuration.detectors.values():

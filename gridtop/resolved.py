@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, SecretStr
 
+from gridtop import limit_profiles
 from gridtop.alarms.rules import AlarmDefaults, AlarmSettings
 from gridtop.config import Configuration, DetectorInstance, PluginInstance
-from gridtop.documents import CORE_SCALARS
 from gridtop.naming import ChannelMeaning
-from gridtop.problems import KeyPath
+from gridtop.problems import KeyPath, dotted
+from gridtop.yaml_writing import without_variables, yaml_of
 
 MASK = "***"
 _PYDANTIC_MASK = str(SecretStr("x"))
@@ -22,10 +22,14 @@ _PYDANTIC_MASK = str(SecretStr("x"))
 
 def as_yaml(configuration: Configuration) -> str:
     """The settings in force, as a configuration that can be read again but for what is masked."""
-    settings = _escaped(as_dict(configuration))
-    return yaml.dump(
-        settings, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
-    )
+    settings = without_variables(as_dict(configuration))
+    if not configuration.profiles:
+        return yaml_of(settings)
+    before, limits, behind = _parted(settings, "limits")
+    rules = [yaml_of({limit_profiles.KEY: limits.pop(limit_profiles.KEY)}, flow=False)]
+    for name, rule in limits.items():
+        rules += [*_provenance(configuration, name), yaml_of({name: rule})]
+    return yaml_of(before) + "limits:\n" + textwrap.indent("".join(rules), "  ") + yaml_of(behind)
 
 
 def as_dict(configuration: Configuration) -> dict[str, Any]:
@@ -43,7 +47,9 @@ def as_dict(configuration: Configuration) -> dict[str, Any]:
             for glob in _names(configuration, "channels")
         },
         "site": _dumped(configuration.site),
-        "limits": {name: _rule(limit, configuration.alarms) for name, limit in configuration.limits.items()},
+        "quality": _dumped(configuration.quality),
+        "limits": _profiles(configuration)
+        | {name: _rule(limit, configuration.alarms) for name, limit in configuration.limits.items()},
         "detectors": {
             name: _detector(configuration.detectors[name], configuration.alarms)
             if name in configuration.detectors
@@ -67,6 +73,43 @@ def as_dict(configuration: Configuration) -> dict[str, Any]:
 
 def _names(configuration: Configuration, section: str) -> Iterable[str]:
     return configuration.document.get((section,)) or ()
+
+
+def _profiles(configuration: Configuration) -> dict[str, Any]:
+    """What the limits begin with, as it was written."""
+    key = limit_profiles.KEY
+    return {key: configuration.document.get(("limits", key))} if configuration.profiles else {}
+
+
+def _provenance(configuration: Configuration, name: str) -> list[str]:
+    """A comment that says from which profile a rule comes, and which of its settings do not."""
+    origin = configuration.origins.get(name)
+    if origin is None:
+        return []
+    if origin.settings is None:
+        return [f"# profile {origin.profile}, completed here\n"]
+    theirs, own = (
+        _leaves(_rule(rule, configuration.alarms)) for rule in (origin.settings, configuration.limits[name])
+    )
+    changed = [
+        dotted(path) for path in (*own, *(theirs.keys() - own.keys())) if theirs.get(path) != own.get(path)
+    ]
+    here = f"; here: {', '.join(sorted(changed))}" if changed else ""
+    return [f"# profile {origin.profile}{here}\n"]
+
+
+def _leaves(value: Any, path: KeyPath = ()) -> dict[KeyPath, Any]:
+    """Every value within maps that is not a map itself."""
+    if not isinstance(value, dict):
+        return {path: value}
+    return {at: leaf for key, inner in value.items() for at, leaf in _leaves(inner, (*path, key)).items()}
+
+
+def _parted(settings: dict[str, Any], section: str) -> tuple[dict[str, Any], Any, dict[str, Any]]:
+    """The sections before one, it, and those behind it."""
+    items = list(settings.items())
+    at = list(settings).index(section)
+    return dict(items[:at]), items[at][1], dict(items[at + 1 :])
 
 
 def _switched_off(configuration: Configuration, section: str, name: str) -> dict[str, Any]:
@@ -118,28 +161,3 @@ def _mask(settings: Any, path: KeyPath) -> None:
             settings[key] = MASK
             return
         settings = inner
-
-
-def _escaped(value: Any) -> Any:
-    """`value` with every text written so that reading it substitutes nothing."""
-    if isinstance(value, dict):
-        return {key: _escaped(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_escaped(item) for item in value]
-    return value.replace("$", "$$") if isinstance(value, str) and ("${" in value or "$$" in value) else value
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.2 would read as something else than text, and nothing more."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, PyYAML fills in a copy
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-for _name, _pattern in CORE_SCALARS.items():
-    if _name != "str":
-        _Dumper.add_implicit_resolver(
-            f"tag:yaml.org,2002:{_name}", re.compile(rf"(?:{_pattern.pattern})\Z"), None
-        )

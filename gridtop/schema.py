@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from gridtop import limit_profiles
 from gridtop.alarms.rules import AlarmDefaults, LimitSettings
 from gridtop.config import (
     SECTIONS,
@@ -21,6 +22,7 @@ from gridtop.config import (
 )
 from gridtop.errors import PluginError
 from gridtop.naming import ChannelMeaning
+from gridtop.quality.settings import QualitySettings
 from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
 
@@ -38,6 +40,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     *_HOST.values(),
     ChannelMeaning,
     Site,
+    QualitySettings,
     LimitSettings,
     AlarmDefaults,
     ScreenSettings,
@@ -106,7 +109,8 @@ def json_schema(registry: Registry, leave_out: Callable[[str], None]) -> Schema:
         "source": instance("source"),
         "channels": named(reference(ChannelMeaning)),
         "site": section(Site),
-        "limits": named(reference(LimitSettings)),
+        "quality": section(QualitySettings),
+        "limits": _limits(definition(LimitSettings)),
         "detectors": named(instance("detector")),
         "alarms": section(AlarmDefaults),
         "sinks": named(instance("sink")),
@@ -121,6 +125,24 @@ def json_schema(registry: Registry, leave_out: Callable[[str], None]) -> Schema:
         "required": ["source"],
         "additionalProperties": False,
         "$defs": _used(definitions, sections),
+    }
+
+
+def _limits(rule: Schema) -> Schema:
+    """The `limits:` section: beside a profile a rule may only change one of the profile's, without `on`."""
+    name = {"type": "string", "examples": list(limit_profiles.shipped())}
+    return {
+        "type": ["object", "null"],
+        "properties": {
+            limit_profiles.KEY: {
+                "description": "a profile that the limits begin with, or several, the later ones on top: "
+                "the name of one that comes with gridtop (docs/limits.md), or a file of your own",
+                "anyOf": [name, {"type": "array", "items": name, "minItems": 1}],
+            }
+        },
+        "additionalProperties": {key: value for key, value in rule.items() if key != "required"},
+        "if": {"not": {"required": [limit_profiles.KEY]}},
+        "then": {"additionalProperties": {"required": rule["required"]}},
     }
 
 

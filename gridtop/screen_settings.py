@@ -39,6 +39,7 @@ KeyId = Literal[
     "all-phases",
     "overlay",
     "scale",
+    "quantity",
     "wider",
     "narrower",
     "chart",
@@ -54,6 +55,7 @@ KeyId = Literal[
     "all-events",
     "next-match",
     "previous-match",
+    "event-card",
     "log-up",
     "log-down",
     "log-page-up",
@@ -63,6 +65,9 @@ KeyId = Literal[
 ]
 """What keys can do (docs/screen.md). A screen's bindings carry these names."""
 _KEY_IDS: tuple[str, ...] = KeyId.__args__  # type: ignore[attr-defined]
+
+USUAL_PANELS = ("voltage", "current", "impedance", "frequency")
+Panel = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,40}$")]
 
 SLOWEST_RATE, FASTEST_RATE = 0.2, 10.0
 """Repaints a second: nobody reads numbers faster than the one, nobody calls the other live."""
@@ -102,7 +107,11 @@ class ScreenSettings(BaseModel):
         None, description="repaints a second; 4 if not given, 1 with --slow"
     )
 
+    panels: Annotated[tuple[Panel, ...], Field(min_length=1, max_length=4)] = Field(
+        USUAL_PANELS, description="the quantities of the four panels: voltage, efficiency, active_power, ..."
+    )
+
     def wishes(self) -> ScreenWishes:
         """The settings as they travel to a screen."""
         keys = {str(id): keys for id, keys in self.keys.items()}
-        return ScreenWishes(keys, self.theme, self.glyphs, self.rate)
+        return ScreenWishes(keys, self.theme, self.glyphs, self.rate, self.panels)

@@ -48,10 +48,25 @@ class Findings:
         self._document = document
         self._found: list[Problem] = []
 
+    @property
+    def found(self) -> bool:
+        """Whether checking has found anything so far."""
+        return bool(self._found)
+
     def add(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         """Note a problem with the setting at `path` (at its key rather than its value when `at_key`)."""
+        for secret in self._document.environment:
+            if _within(secret, path):
+                # The value came from the environment, where secrets live, so messages do not repeat it.
+                text = str(self._document.get(secret))
+                for form in (repr(text), describe(text), text):
+                    message = message.replace(form, _SECRET) if text else message
         place = self._document.key_place(path) if at_key else self._document.place(path)
         self._found.append(Problem(place, path, message))
+
+    def adopt(self, problems: Iterable[Problem]) -> None:
+        """Note problems that were found elsewhere."""
+        self._found.extend(problems)
 
     def problems(self, switched_off: Iterable[KeyPath] = ()) -> tuple[Problem, ...]:
         """All problems in the order of the text, and then by override.
@@ -93,12 +108,6 @@ class Findings:
         setting, colon, rest = message.partition(": ")
         if colon and (*path, setting) in self._document.values:
             path, message = (*path, setting), rest
-        for secret in self._document.environment:
-            if _within(secret, path):
-                # The value came from the environment, where secrets live, so messages do not repeat it.
-                text = str(self._document.get(secret))
-                for form in (repr(text), describe(text), text):
-                    message = message.replace(form, _SECRET) if text else message
         self.add(path, message, at_key=message.startswith(_UNKNOWN))
 
 

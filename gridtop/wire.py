@@ -35,6 +35,7 @@ def hello_to_json(hello: Hello) -> Json:
         "clock": channels.clock,
         "channels": [dataclasses.asdict(channel) for channel in channels],
         "limits": [_plain(line) for line in hello.limits],
+        "offered": [dataclasses.asdict(channel) for channel in hello.offered],
         "screen": dataclasses.asdict(hello.screen),
     }
 
@@ -47,8 +48,17 @@ def hello_from_json(data: Json) -> Hello:
     limits = tuple(_record(LimitLine, line) for line in data.get("limits", ()))
     wishes = dict(data.get("screen", {}))
     wishes["keys"] = {id: tuple(keys) for id, keys in wishes.get("keys", {}).items()}
-    screen = _record(ScreenWishes, wishes)
-    return Hello(data["version"], data["source"], data["live"], channels, data["instance"], limits, screen)
+    wishes["panels"] = tuple(wishes.get("panels", ()))
+    return Hello(
+        data["version"],
+        data["source"],
+        data["live"],
+        channels,
+        data["instance"],
+        limits,
+        _record(ScreenWishes, wishes),
+        tuple(_record(Channel, channel) for channel in data.get("offered", ())),
+    )
 
 
 def snapshot_to_json(snapshot: Snapshot) -> Json:
@@ -86,6 +96,7 @@ def telemetry_to_json(telemetry: Telemetry) -> Json:
         "end": iso_time(telemetry.end),
         **{name: _list(getattr(telemetry, name)) for name in _ARRAYS},
         "stale": telemetry.stale.tolist(),
+        "doubtful": telemetry.doubtful.tolist(),
     }
 
 
@@ -99,6 +110,7 @@ def telemetry_from_json(data: Json) -> Telemetry:
         data["window"],
         _time(data["end"]),
         stale=np.array(data["stale"], dtype=np.bool_),
+        doubtful=np.array(data.get("doubtful", [False] * len(data["channels"])), dtype=np.bool_),
         **arrays,
     )
 

@@ -17,10 +17,30 @@ def gridtop_detectors() -> list[DetectorSpec]:
     """Scores that need no training."""
     return [
         DetectorSpec(
+            "data_quality",
+            "gridtop.plugins.detectors.data_quality:DataQuality",
+            "what is wrong with each device's data: missing, doubtful, stuck, unsynchronised; and with time",
+        ),
+        DetectorSpec(
+            "command_plausibility",
+            "gridtop.plugins.detectors.command_plausibility:CommandPlausibility",
+            "breakers that open without a fault before it and without an operator",
+        ),
+        DetectorSpec(
+            "frequency_excursion",
+            "gridtop.plugins.detectors.frequency_excursion:FrequencyExcursion",
+            "falls and rises of the frequency that tell of lost generation or load",
+        ),
+        DetectorSpec(
+            "physics",
+            "gridtop.plugins.detectors.physics:Physics",
+            "readings that no state of the grid explains, and the terminal they come from",
+        ),
+        DetectorSpec(
             "zscore",
             "gridtop.plugins.detectors.zscore:ZScore",
             "how many standard deviations each channel is from its recent mean",
-        )
+        ),
     ]
 
 

@@ -27,6 +27,8 @@ class ReferenceRule:
     """For each column the columns of its gate, and the bounds between which it is open."""
     inhibit_if: tuple[str, ...] = ()
     latch: bool = False
+    quality: str = "good"
+    """good: doubtful values are missing; any: they are values like others."""
 
 
 @dataclass
@@ -74,9 +76,11 @@ def reference(
     times: Sequence[int],
     rows: Sequence[Sequence[float]],
     rate: float | None,
+    doubtful: Sequence[Sequence[bool]] | None = None,
 ) -> tuple[list[Line], dict[tuple[str, str, str], tuple[str, bool]]]:
     """All events, and what is active at the end: (rule, channel, direction) to (severity, latched).
 
+    `doubtful` says of each value whether it is; None: none is.
     `names` and `places` (terminals covered, None inside for everything) describe the columns; `rules` come
     in an order in which a rule stands behind those that inhibit it.
     """
@@ -91,6 +95,11 @@ def reference(
     for row, (time, values) in enumerate(zip(times, rows, strict=True)):
         here: list[Line] = []
         for rule in rules:
+            judged = list(values)
+            if doubtful is not None and rule.quality == "good":
+                judged = [
+                    math.nan if bad else value for value, bad in zip(values, doubtful[row], strict=True)
+                ]
             for column in rule.columns:
                 inhibited = any(
                     any(level.active for level in state.levels.values())
@@ -99,7 +108,7 @@ def reference(
                 )
                 for direction, limits in rule.limits.items():
                     state = states[rule.name, column, direction]
-                    judge(rule, direction, limits, state, column, time, row, values, inhibited, silence)
+                    judge(rule, direction, limits, state, column, time, row, judged, inhibited, silence)
                     line = transition(rule, direction, limits, state, row)
                     if line is not None:
                         kind, severity, limit, since_row = line

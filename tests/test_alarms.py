@@ -586,6 +586,13 @@ class TestEvents:
         ]
         assert [event.limit for event in events] == [0.95, 0.9, 0.9, 0.95]
 
+    @pytest.mark.parametrize("unit", ["", "1"])
+    def test_a_ratio_has_no_unit(self, unit: str) -> None:
+        [event] = Bench(
+            {"rule": {"on": "*:efficiency", "low": {"warning": 0.97}}}, [channel("L1:efficiency", unit)]
+        ).feed(0.95)
+        assert event.message == "L1 efficiency 0.95 below 0.97 (warning)"
+
     def test_the_message_of_a_size_shows_both_limits(self) -> None:
         [event] = Bench({"rule": {"abs": {"warning": 0.5}}}, [channel("R1:x", "Hz")]).feed(-0.62)
         assert event.message == "R1 x -0.62 Hz beyond ±0.5 Hz (warning)"
@@ -628,7 +635,7 @@ class TestEvents:
         block = Block(channels, seconds(0, 0.1), np.array([[1.0, 3.0], [9.0, 5.2]]))
         [event] = engine.process(block, {"zscore": ["calm", "x is 5 sigma\x1b high"]})
         assert (event.channel, event.quantity, event.unit, event.value) == ("R1:x", "x", "", 5.2)
-        assert event.message == "zscore of R1 x 5.2 above 4 (warning); x is 5 sigma\ufffd high"
+        assert event.message == "R1 x is 5 sigma\ufffd high (zscore 5.2 above 4, warning)"
 
     def test_events_are_in_the_order_of_row_rule_channel_and_direction(self) -> None:
         rules = {

@@ -115,7 +115,7 @@ async def test_telemetry_is_the_same_numbers(
         request = TelemetryRequest(names, 12.5, 40)
         seen, true = await client.telemetry(request), monitor.telemetry(request)
         assert (seen.channels, seen.window, seen.end) == (true.channels, true.window, true.end)
-        for name in ("minimum", "maximum", "latest", "lowest", "highest", "stale"):
+        for name in ("minimum", "maximum", "latest", "lowest", "highest", "stale", "doubtful"):
             np.testing.assert_array_equal(getattr(seen, name), getattr(true, name), strict=True)
 
 

@@ -1,15 +1,27 @@
-"""The detector that the README shows works as it stands, in a folder named in the configuration."""
+"""The examples work as they stand: the detector that the README shows, and the microgrid."""
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gridtop.config import load
+from gridtop.contracts import Settings
+from gridtop.events import Event
+from gridtop.monitor import Monitor
 from gridtop.registry import discover
+from gridtop.simulation.microgrid import tour
+from gridtop.simulation.microgrid_recording import write_microgrid
 from tests.streams import block_of, channel_set
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "plugins.md"
@@ -60,3 +72,83 @@ def test_the_first_detector_of_the_documentation_works(tmp_path: Path) -> None:
     detector = target(target.Config(), CHANNELS)  # type: ignore[attr-defined]
     scores = detector.score(block_of([[1.0, 2.0], [2.0, 0.0]], CHANNELS)).score
     np.testing.assert_array_equal(scores, [[np.nan, np.nan], [1.0, 2.0]])
+
+
+# The microgrid: three days, in which something happens eight times.
+
+EXPECTED = {
+    ("error_codes", "BATTERY"): {("data", "BATTERY")},
+    ("error_codes", "SITE"): {("data", "SITE"), ("data", "FUEL_CELL")},
+    ("error_codes", "GRID"): {("data", "GRID")},
+    ("meter_fault", "LOAD"): {("site_imbalance", "system"), ("efficiency", "system")},
+    ("overload", "MSB"): {("v_low", "MSB")},
+    ("losses", "MSB"): {("site_imbalance", "system"), ("efficiency", "system")},
+    ("unsteady_frequency", "GRID"): {("f_stability", "system")},
+    ("islanding", "GRID"): {("island", "system"), ("f_dev", "MSB"), ("f_stability", "system")},
+}
+
+
+class Kept:
+    """A sink that keeps what it gets."""
+
+    Config = Settings
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def open(self) -> None: ...
+
+    async def send(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def microgrid() -> list[Event]:
+    async def watch() -> list[Event]:
+        kept = Kept()
+        configuration = load(FOLDER / "microgrid.yaml", environment={})
+        await Monitor(configuration, extra_sinks={"kept": kept}, stop_at_end=True, keep_history=False).run()
+        return kept.events
+
+    return asyncio.run(watch())
+
+
+def listed() -> list[dict[str, Any]]:
+    document = json.loads((FOLDER / "microgrid.events.json").read_text(encoding="ascii"))
+    events: list[dict[str, Any]] = document["events"]
+    return events
+
+
+def raised(events: list[Event], within: tuple[float, float]) -> set[tuple[str, str]]:
+    """Rule and terminal of the alarms raised in these milliseconds of the recording."""
+    start, end = (np.datetime64("2026-06-01", "ns") + np.timedelta64(int(ms), "ms") for ms in within)
+    return {
+        (event.rule, event.terminal)
+        for event in events
+        if event.transition == "raised" and event.time is not None and start <= event.time <= end
+    }
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_microgrid_raises_what_each_event_should(microgrid: list[Event], number: int) -> None:
+    event = listed()[number]
+    expected = EXPECTED[event["kind"], event["place"]]
+    assert raised(microgrid, (event["start_ms"], event["end_ms"])) == expected
+
+
+def test_microgrid_raises_nothing_else_and_all_is_clear_at_the_end(microgrid: list[Event]) -> None:
+    during = [raised(microgrid, (event["start_ms"], event["end_ms"])) for event in listed()]
+    transitions = [event.transition for event in microgrid]
+    assert transitions.count("raised") == sum(map(len, during))
+    assert transitions.count("cleared") == transitions.count("raised")
+
+
+def test_recording_of_the_microgrid_is_what_the_command_makes(tmp_path: Path) -> None:
+    recording = FOLDER / "microgrid.csv.gz"
+    write_microgrid(tmp_path / "microgrid.csv", 3 * 8640, tour(3 * 86_400))
+    assert gzip.decompress(recording.read_bytes()) == (tmp_path / "microgrid.csv").read_bytes()
+    events = (tmp_path / "microgrid.events.json").read_bytes()
+    assert (FOLDER / "microgrid.events.json").read_bytes() == events
+    assert recording.stat().st_size < 600_000

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridtop.blocks import Block
+from gridtop.blocks import Block, Quality
 from gridtop.client import TelemetryRequest
 from gridtop.history import CAPACITY, SPANS, History
 from tests.streams import block_of, channel_set, times
@@ -40,6 +40,31 @@ def test_nan_is_a_gap_and_the_latest_good_value_stays() -> None:
     assert np.isnan(seen.minimum[0, 2:]).all()
     assert seen.latest[0] == 1.0
     assert seen.stale[0]
+
+
+def test_doubt_is_that_of_the_newest_frame_and_the_value_stays() -> None:
+    flags = np.zeros((40, 2), dtype=np.uint16)
+    flags[20, 0] = flags[39, 1] = Quality.LATE
+    values = np.arange(80.0).reshape(40, 2)
+    history = History(CHANNELS)
+    history.add(Block(CHANNELS, times(40, 10.0), values, flags))
+    seen = history.telemetry(TelemetryRequest(("a", "nobody", "b"), 4.0, 4))
+    assert seen.doubtful.tolist() == [False, False, True]
+    assert seen.latest[2] == 79.0
+    assert not seen.stale[2]
+    history.add(block_of(np.ones((1, 2)), CHANNELS, 40))
+    assert not history.telemetry(TelemetryRequest(("b",), 4.0, 4)).doubtful[0]
+
+
+def test_value_that_is_missing_is_not_doubtful_besides_and_a_new_pass_forgets() -> None:
+    history = History(CHANNELS)
+    flags = np.full((1, 2), Quality.SUSPECT | Quality.MISSING, dtype=np.uint16)
+    history.add(Block(CHANNELS, times(1, 10.0), np.array([[np.nan, 1.0]]), flags))
+    request = TelemetryRequest(("a", "b"), 4.0, 4)
+    assert history.telemetry(request).doubtful.tolist() == [False, True]
+    history.clear()
+    history.add(block_of(np.ones((1, 2)), CHANNELS))
+    assert not history.telemetry(request).doubtful.any()
 
 
 def test_unknown_channels_give_empty_rows() -> None:

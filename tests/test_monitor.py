@@ -246,6 +246,44 @@ async def test_a_broken_plugin_that_nobody_uses_is_an_event_and_a_problem(tmp_pa
     assert running.snapshot().problems == (event.message,)
 
 
+async def test_what_a_profile_cannot_watch_is_told_once_and_is_no_problem(tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("R1:F\n60\n60\n")
+    config = tmp_path / "config.yaml"
+    config.write_text("source: {type: replay, path: few.csv, speed: max}\nlimits: {profile: tx60}\n")
+    running = monitor(path=config)
+    await running.run()
+    [event] = [event for event in running.events() if event.rule == "limits"]
+    assert (event.kind, event.transition, event.severity, event.row) == ("plugin", "noticed", "info", 0)
+    assert event.message.startswith("profile tx60: ")
+    assert running.snapshot().problems == ()
+    assert running.worst is None
+
+
+async def refused(tmp_path: Path, limits: str) -> list[str]:
+    """The lines of the error that a recording of one frequency gives with these limits."""
+    (tmp_path / "few.csv").write_text("R1:F\n60\n60\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"source: {{type: replay, path: few.csv, speed: max}}\nlimits: {limits}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        await monitor(path=config).run()
+    return str(caught.value).splitlines()
+
+
+async def test_rule_that_matches_nothing_says_why_for_what_it_names_only(tmp_path: Path) -> None:
+    high = "high: {warning: 1}"
+    first, *reasons = await refused(tmp_path, f'{{slope: {{on: "R1:rocof", {high}}}}}')
+    assert first.startswith("limits.slope.on: no channel matches 'R1:rocof'")
+    assert reasons == ["  rocof of R1: the recording has no times"]
+    assert len(await refused(tmp_path, f'{{slope: {{on: "R1:rocovf", {high}}}}}')) == 1
+
+
+async def test_reasons_are_at_most_five(tmp_path: Path) -> None:
+    lines = await refused(tmp_path, '{much: {on: "R9:*", high: {warning: 1}}, profile: tx60}')
+    assert len(lines) == 1 + 5 + 1
+    assert lines[-1].startswith("  and ")
+    assert lines[-1].endswith(" more: gridtop inspect says what a recording holds")
+
+
 async def test_a_detector_that_raises_is_an_event_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "bad.py").write_text(

@@ -76,6 +76,14 @@ def test_everything_the_screen_reads_is_in_the_wheel(installed: Path) -> None:
     assert all((installed / "gridtop" / path).is_file() for path in shipped)
 
 
+def test_an_installed_gridtop_has_its_limit_profiles(installed: Path, tmp_path: Path) -> None:
+    shipped = {path.name for path in (ROOT / "data" / "limits").glob("*.yaml")}
+    assert {path.name for path in (installed / "gridtop" / "data" / "limits").iterdir()} == shipped
+    (tmp_path / "grid.yaml").write_text("source: {type: simulate}\nlimits: {profile: tx60}\n")
+    shown = gridtop("config", "show", "-c", "grid.yaml", installed=installed, cwd=tmp_path)
+    assert "# profile tx60" in shown.stdout, shown.stderr
+
+
 def test_nothing_committed_names_a_host_of_a_registry() -> None:
     text = (ROOT / "constraints.txt").read_text()
     assert "://" not in text

@@ -59,8 +59,11 @@ def test_list_is_a_table_of_kind_name_origin_and_summary(
 ) -> None:
     lines = output(capsys, "list").splitlines()
     assert lines[0].split() == ["KIND", "NAME", "FROM", "WHAT"]
-    assert "detector  zscore    built in  how many standard deviations" in "\n".join(lines)
-    assert [line.split()[0] for line in lines[1:6]] == ["source", "source", "detector", "sink", "sink"]
+    (zscore,) = [line for line in lines if line.split()[:2] == ["detector", "zscore"]]
+    assert " ".join(zscore.split()).startswith("detector zscore built in how many standard deviations")
+    kinds = [line.split()[0] for line in lines[1:]]
+    assert kinds[:3] == ["source", "source", "detector"]
+    assert kinds.index("sink") > kinds.index("detector")
 
 
 def test_list_can_be_kept_to_one_kind(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +96,7 @@ def test_list_says_what_must_be_installed_first(here: Path, capsys: pytest.Captu
 def test_list_as_json_is_for_programs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "rocof.py").write_text(BROKEN)
     document = json.loads(output(capsys, "list", "--json", "--kind", "detector", "-p", "rocof.py"))
-    assert document["plugins"] == [
+    assert [plugin for plugin in document["plugins"] if plugin["name"] == "zscore"] == [
         {
             "kind": "detector",
             "name": "zscore",

@@ -23,6 +23,7 @@ from gridtop.blocks import Block, Quality
 from gridtop.errors import SourceError
 from gridtop.naming import ChannelMap, ChannelMeaning
 from gridtop.recordings import PIECE_BYTES, Recording, open_recording
+from gridtop.recordings.tables import table_of
 
 TEXT, IGNORED = ChannelMeaning(quantity="label"), ChannelMeaning(ignore=True)
 MISSING, UNREADABLE, INFINITE = Quality.MISSING, Quality.UNREADABLE, Quality.INFINITE
@@ -319,14 +320,16 @@ def test_where_the_text_is_cut_changes_nothing(
         ]
     ),
     piece_bytes=st.integers(1, 500),
+    columns=st.sampled_from([None, ("x",), ("time", "x"), ("time", "x", "y")]),
 )
 def test_any_bytes_give_a_recording_or_one_clear_line(
-    tmp_path: Path, data: bytes, wrap: object, piece_bytes: int
+    tmp_path: Path, data: bytes, wrap: object, piece_bytes: int, columns: tuple[str, ...] | None
 ) -> None:
     assert callable(wrap)
     problem = ""
     try:
-        recording = opened(write(tmp_path, wrap(data)), piece_bytes)
+        path = write(tmp_path, wrap(data))
+        recording = open_recording(path, ChannelMap(), None, piece_bytes, columns=columns)
         for block in recording.blocks():
             assert len(block)
             assert not np.isinf(block.values).any()
@@ -355,6 +358,93 @@ def test_reading_from_a_row_gives_what_follows_it(
             break
     assert contents(recording, start).rows == list(range(start, 60))
     assert contents(recording, start).values[:, 0].tolist() == list(range(start, 60))
+
+
+# Without a header
+
+BARE = "2026-01-01 00:00:00,25.5,a\n2026-01-01 00:00:10,-3.5,b\n"
+NAMES = ("time", "f", "note")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BARE,
+        "\n\n" + BARE,
+        "\ufeff" + BARE.replace("\n", "\r\n"),
+        BARE.replace(",", ";"),
+        BARE.replace("25.5", '"25.5"'),
+        BARE.removesuffix("\n"),
+    ],
+)
+def test_every_line_is_a_row_when_the_columns_are_named_elsewhere(tmp_path: Path, text: str) -> None:
+    for content in (text.encode(), gzip.compress(text.encode(), mtime=0)):
+        path = write(tmp_path, content)
+        for piece_bytes in (1, 30, PIECE_BYTES):
+            found = contents(
+                open_recording(path, ChannelMap({"note": TEXT}), None, piece_bytes, columns=NAMES)
+            )
+            assert found.time.tolist() == [1_767_225_600 * 10**9, 1_767_225_610 * 10**9]
+            assert found.values.tolist() == [[25.5], [-3.5]]
+            assert found.labels == {"note": ["a", "b"]}
+            assert not found.error
+
+
+@reuse_folder
+@given(
+    table=numbers, piece_bytes=st.integers(1, 300), start=st.integers(0, 29), dress=st.sampled_from(["", '"'])
+)
+def test_the_same_rows_come_with_a_header_and_with_names_from_elsewhere(
+    tmp_path: Path, table: list[list[float]], piece_bytes: int, start: int, dress: str
+) -> None:
+    rows = "".join(",".join(f"{dress}{value!r}{dress}" for value in row) + "\n" for row in table)
+    with_header = opened(write(tmp_path, f"a,b,c\n{rows}", "header.csv"), piece_bytes)
+    path = write(tmp_path, rows, "bare.csv")
+    bare = open_recording(path, ChannelMap(), None, piece_bytes, columns=["a", "b", "c"])
+    assert contents(bare, start) == contents(with_header, start)
+    assert bare.extent == with_header.extent
+    assert bare.channels == with_header.channels
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "told"),
+    [
+        ("1,2\n3,4\n", ["x"], "pmu.csv: line 1: 2 cells, source.columns names 1"),
+        ("\n1\n", ["x", "y"], "pmu.csv: line 2: 1 cell, source.columns names 2"),
+        ("1,2\n3\n", ["x", "y"], "pmu.csv: line 2 (row 2): 1 cell, source.columns names 2"),
+        ("1,2\n", ["x", "x"], "pmu.csv: two columns are called 'x' (columns 1 and 2)"),
+        ("x,y\n1,2\n", ["a", "b"], "pmu.csv: line 1 holds names, not values; take source.columns out"),
+        ("1,2\n0,3\n", ["time", "x"], "line 2 (row 2), column 'time' (column 1): time runs backwards"),
+        ("", ["x"], "pmu.csv: the file is empty"),
+    ],
+)
+def test_columns_that_do_not_fit_the_file_are_told_in_one_line(
+    tmp_path: Path, text: str, columns: list[str], told: str
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        list(open_recording(write(tmp_path, text), ChannelMap(), columns=columns).blocks())
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_a_header_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    assert refusal(write(tmp_path, "1,2\n3,4\n")) == (
+        "pmu.csv: line 1 holds values, not names; name the 2 columns in source: with columns: [...], or let "
+        "gridtop inspect print the configuration"
+    )
+
+
+def test_only_a_csv_file_can_be_without_names(tmp_path: Path) -> None:
+    parquet.write_table(arrow.table({"x": [1.0]}), tmp_path / "a.parquet")
+    write(tmp_path, "station,dev,1999\n", "a.cfg")
+    for name, kind in (("a.parquet", "Parquet"), ("a.cfg", "COMTRADE")):
+        with pytest.raises(SourceError, match=rf"^{name}: source.columns .* CSV .*; {kind} names its own"):
+            open_recording(tmp_path / name, ChannelMap(), columns=["x"])
+
+
+def test_a_table_of_no_column_of_numbers_has_its_rows_all_the_same() -> None:
+    table = table_of(7, 2, [], None, {"note": ["a", "b"]})
+    assert (len(table), table.values.shape, table.row) == (2, (2, 0), 7)
 
 
 # Extent, seeking, identity

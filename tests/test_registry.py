@@ -36,6 +36,13 @@ def gridtop_detectors():
     return SPECS
 """
 
+SHIPPED = ("command_plausibility", "data_quality", "frequency_excursion", "physics", "zscore")
+
+
+def with_shipped(*names: str) -> tuple[str, ...]:
+    """The names of detectors beside those that come with gridtop, in order."""
+    return tuple(sorted((*SHIPPED, *names)))
+
 
 def offering(specs: str) -> str:
     return HOOK.replace("SPECS", specs)
@@ -166,7 +173,7 @@ def test_a_broken_plugin_is_one_line_and_the_others_work(folder: Path, kind_of_s
     (problem,) = [problem for problem in registry.problems if problem.plugin != "gridtop.tui.plugin"]
     assert problem.text == f"plugin bad ({folder / 'bad.py'}): {reason}"
     assert problem.text.isprintable()
-    assert registry.names("detector") == ("healthy", "zscore")
+    assert registry.names("detector") == with_shipped("healthy")
     assert registry.load("detector", "healthy").__name__ == "Nothing"
 
 
@@ -189,7 +196,7 @@ def test_the_good_hooks_of_a_half_broken_plugin_count(folder: Path) -> None:
 
 def test_the_good_specs_of_a_hook_count(folder: Path) -> None:
     write(folder, "half.py", offering("[DetectorSpec('Bad', 'a:B', ''), DetectorSpec('good', 'a:B', '')]"))
-    assert discover([folder], environment={}).names("detector") == ("good", "zscore")
+    assert discover([folder], environment={}).names("detector") == with_shipped("good")
 
 
 def test_a_file_with_one_class_is_a_plugin_without_a_hook(folder: Path) -> None:
@@ -322,7 +329,7 @@ def test_a_disabled_package_is_not_imported(
 
 def test_a_file_and_a_single_offer_can_be_disabled(folder: Path) -> None:
     write(folder, "quiet.py", HEALTHY)
-    assert discover([folder], disable=["quiet", "zscore"], environment={}).names("detector") == ()
+    assert discover([folder], disable=["quiet", *SHIPPED], environment={}).names("detector") == ()
 
 
 def test_no_plugins_leaves_the_built_in_ones(
@@ -333,7 +340,7 @@ def test_no_plugins_leaves_the_built_in_ones(
     monkeypatch.syspath_prepend(tmp_path)
     registry = discover([folder], [folder / "quiet.py"], environment={"GRIDTOP_NO_PLUGINS": "1"})
     assert not [problem for problem in registry.problems if problem.origin != "built in"]
-    assert registry.names("detector") == ("zscore",)
+    assert registry.names("detector") == with_shipped()
     with pytest.raises(PluginError, match="GRIDTOP_NO_PLUGINS is set"):
         registry.load("detector", "quiet")
 
@@ -341,7 +348,7 @@ def test_no_plugins_leaves_the_built_in_ones(
 def test_the_built_in_plugins_are_offered_and_can_be_loaded() -> None:
     registry = discover(environment={})
     assert registry.names("source") == ("replay", "simulate")
-    assert registry.names("detector") == ("zscore",)
+    assert registry.names("detector") == with_shipped()
     assert registry.names("sink") == ("console", "jsonl")
     for kind in ("detector", "sink"):
         for offer in registry.offers(kind):

@@ -83,6 +83,22 @@ async def test_the_channel_map_and_the_rate_of_the_configuration_are_used(tmp_pa
         Replay.Config(path="pmu.csv", rate=0)
 
 
+async def test_the_columns_of_a_file_without_a_header_are_named_in_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "bare.csv").write_text("0,60\n1,61\n")
+    host = Host("grid", tmp_path, tmp_path, logging.getLogger("grid"), ChannelMap({}))
+    replay = Replay(Replay.Config(path="bare.csv", columns=("time", "R1:F")), host)
+    channels = await replay.open()
+    assert (channels.names, channels.rate, channels.clock) == (("R1:F",), 1.0, "utc")
+    assert await frames(replay) == [60, 61]
+    assert await frames(replay, 1) == [61]
+    with pytest.raises(SourceError, match=r"bare\.csv: line 1: 2 cells, source.columns names 1"):
+        await Replay(Replay.Config(path="bare.csv", columns=("f",)), host).open()
+    with pytest.raises(SourceError, match=r"columns: \[\.\.\.\], or let gridtop inspect"):
+        await source(tmp_path, "bare.csv").open()
+    with pytest.raises(ValidationError):
+        Replay.Config(path="bare.csv", columns=())
+
+
 async def test_it_reads_ahead_but_no_further_than_a_few_chunks(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

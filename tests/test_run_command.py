@@ -144,6 +144,6 @@ def test_a_reader_that_goes_away_ends_the_run_quietly(site: Path) -> None:
 
 
 def test_for_ends_by_the_clock(site: Path) -> None:
-    done = gridtop("run", "--set", "source.loop=true", "--speed", "50", "--for", "1s", cwd=site)
+    done = gridtop("run", "--set", "source.loop=true", "--speed", "200", "--for", "2s", cwd=site)
     assert done.returncode == Exit.OK
     assert '"transition":"raised"' in done.stdout

@@ -114,11 +114,19 @@ def test_telemetry_arrives_as_it_was(k: int, buckets: int, random: object, end: 
         return np.array(flat, dtype=np.float64).reshape(shape)
 
     envelope, row = (some(k, buckets) for _ in range(2)), (some(k) for _ in range(3))
-    telemetry = Telemetry(tuple("abcd"[:k]), 60.0, end, *envelope, *row, some(k) > 0)
+    telemetry = Telemetry(tuple("abcd"[:k]), 60.0, end, *envelope, *row, some(k) > 0, some(k) > 0)
     arrived = wire.telemetry_from_json(travelled(wire.telemetry_to_json(telemetry)))
     assert (arrived.channels, arrived.window, arrived.end) == (telemetry.channels, 60.0, end)
-    for name in ("minimum", "maximum", "latest", "lowest", "highest", "stale"):
+    for name in ("minimum", "maximum", "latest", "lowest", "highest", "stale", "doubtful"):
         np.testing.assert_array_equal(getattr(arrived, name), getattr(telemetry, name), strict=True)
+
+
+def test_an_older_engine_doubts_nothing() -> None:
+    envelope, row = np.ones((2, 3)), np.ones(2)
+    telemetry = Telemetry(("a", "b"), 60.0, None, envelope, envelope, row, row, row, row > 2, row > 0)
+    sent = wire.telemetry_to_json(telemetry)
+    del sent["doubtful"]
+    assert wire.telemetry_from_json(sent).doubtful.tolist() == [False, False]
 
 
 def test_what_a_newer_engine_says_besides_is_ignored() -> None:

@@ -27,6 +27,7 @@ from .screens.chart import Chart
 from .screens.help import Help
 from .screens.live import LiveScreen
 from .screens.overview import Overview
+from .screens.pick import Pick
 from .theme import CALM
 from .view import filtering
 from .view.model import Model
@@ -229,6 +230,19 @@ class GridtopApp(Obeying):
         """Show the next phase."""
         self.model.chosen.next_phase(everywhere)
         self._chosen()
+
+    def action_quantity(self) -> None:
+        """Choose what the selected panel shows: a measured quantity, or one computed on request."""
+        chosen = self.model.chosen
+
+        def show(name: str | None) -> None:
+            if name is not None:
+                chosen.show_quantity(name)
+                self._chosen()
+
+        if chosen.quantities:
+            now = chosen.quantity(chosen.selected).name
+            self.push_screen(Pick(f"Panel {chosen.selected + 1} shows", chosen.quantities, now), show)
 
     def action_window(self, steps: int) -> None:
         """Look back further or less far."""

@@ -70,11 +70,15 @@ class Conditions:
         self._last_good = np.zeros(len(table), dtype=np.int64)
         self._carried = np.zeros(len(table), dtype=bool)
 
-    def judge(self, row: int, time: Integers, values: Floats) -> Iterator[Verdict]:
+    def judge(
+        self, row: int, time: Integers, values: Floats, good_values: Floats | None = None
+    ) -> Iterator[Verdict]:
         """What happened in a block: its first row's number, time (n,) in nanoseconds, values (n, c).
 
+        `good_values` are the same without the doubtful ones, which are NaN; None when none is doubtful.
         Lanes in which nothing is or was active are left out.
         """
+        good_values = values if good_values is None else good_values
         busy = self._busy(values)
         if busy is None:
             return
@@ -82,7 +86,7 @@ class Conditions:
         for rank in self._ranks:
             lanes = rank[busy[rank]]
             if len(lanes):
-                verdict = self._judge(lanes, row, time, values, active_rows)
+                verdict = self._judge(lanes, row, time, values, good_values, active_rows)
                 if verdict is not None:
                     active = verdict.severity[1:] > 0
                     for i in np.flatnonzero(self._inhibits[lanes]):
@@ -101,12 +105,21 @@ class Conditions:
         return self._carried if self._carried.any() else None
 
     def _judge(
-        self, lanes: Lanes, row: int, time: Integers, values: Floats, active_rows: dict[int, Bools]
+        self,
+        lanes: Lanes,
+        row: int,
+        time: Integers,
+        values: Floats,
+        good_values: Floats,
+        active_rows: dict[int, Bools],
     ) -> Verdict | None:
         """Some lanes of one rank. `active_rows` (n,) say when lanes of lower ranks are active."""
         table = self._table
-        turned = table.turned(values[:, table.columns[lanes]], lanes)
-        closed, unknown = self._gates(lanes, values)
+        raw = values[:, table.columns[lanes]]
+        if good_values is not values:
+            raw = np.where(table.needs_good[lanes], good_values[:, table.columns[lanes]], raw)
+        turned = table.turned(raw, lanes)
+        closed, unknown = self._gates(lanes, values, good_values)
         turned[closed | unknown | ~np.isfinite(turned)] = np.nan
         exceeds = turned[:, None] >= table.limits[:, lanes]
         back = (turned[:, None] < table.clears[:, lanes]) | closed[:, None]
@@ -138,13 +151,14 @@ class Conditions:
         self._set[:, lanes] = after[-1]
         return Verdict(lanes, _severity(np.concatenate((before[None], after))), rise, turned, closed)
 
-    def _gates(self, lanes: Lanes, values: Floats) -> tuple[Bools, Bools]:
+    def _gates(self, lanes: Lanes, values: Floats, good_values: Floats) -> tuple[Bools, Bools]:
         """(n, k) where the gate is closed, and where nobody knows whether it is."""
         closed = np.zeros((len(values), len(lanes)), dtype=bool)
         unknown = np.zeros_like(closed)
         for i in np.flatnonzero(self._gated[lanes]):
             lane = self._table.lanes[lanes[i]]
-            gate = values[:, list(lane.gate_columns)]
+            judged = good_values if self._table.needs_good[lanes[i]] else values
+            gate = judged[:, list(lane.gate_columns)]
             lowest, highest = lane.gate_bounds
             closed[:, i] = ((gate < lowest) | (gate > highest)).any(axis=1)
             unknown[:, i] = np.isnan(gate).any(axis=1) & ~closed[:, i]

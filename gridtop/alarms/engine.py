@@ -12,8 +12,8 @@ from gridtop.alarms.conditions import Conditions, Verdict
 from gridtop.alarms.lanes import BoundRule, lay_out
 from gridtop.alarms.rules import LEVELS
 from gridtop.alarms.timing import Integers, longest_silence
-from gridtop.alarms.wording import message, span
-from gridtop.blocks import Block, Floats
+from gridtop.alarms.wording import message, span, with_note
+from gridtop.blocks import DOUBTFUL, Block, Floats
 from gridtop.channels import ChannelSet
 from gridtop.client import ActiveAlarm
 from gridtop.events import Event, Transition, event_id
@@ -24,6 +24,7 @@ _ROWS = 256
 """Rows looked at together: enough to be fast, few enough that trouble in one place stays cheap elsewhere."""
 
 Notes = Mapping[str, Sequence[str]]
+"""Reasons in words, one per frame, by the name of a rule, or by that of the channel of one of its scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ class _Moment:
 
 @dataclass(frozen=True, slots=True)
 class _Frames:
-    """Some rows of a block: time (n,) in nanoseconds, values (n, c), and the detectors' notes on them."""
+    """Some rows of a block: time (n,) in nanoseconds, values (n, c), the same without the doubtful ones, and
+    the detectors' notes on them."""
 
     row: int
     time: Integers
     values: Floats
+    good_values: Floats
     notes: Notes
 
     def at(self, index: int) -> _Moment:
@@ -105,15 +108,16 @@ class AlarmEngine:
     def process(self, block: Block, notes: Notes | None = None) -> list[Event]:
         """The events of a block, in the order of row, rule, channel and direction.
 
-        `notes` are a detector's reasons, one per frame, by the name of its rule; they are added to the
-        messages of alarms that are raised.
+        `notes` are the reasons of detectors; they are added to the messages of alarms that are raised.
         """
         events: list[Event] = []
         time = block.time.astype("datetime64[ns]", copy=False).view(np.int64)
         for start in range(0, len(block), _ROWS):
             rows = slice(start, start + _ROWS)
             part = {rule: texts[rows] for rule, texts in (notes or {}).items()}
-            events += self._process(_Frames(block.row + start, time[rows], block.values[rows], part))
+            values = block.values[rows]
+            good = self._good_values(block, rows)
+            events += self._process(_Frames(block.row + start, time[rows], values, good, part))
         return events
 
     def active(self) -> tuple[ActiveAlarm, ...]:
@@ -145,9 +149,21 @@ class AlarmEngine:
                 return events
         return []
 
+    def _good_values(self, block: Block, rows: slice) -> Floats:
+        """Some rows of values, NaN where they are doubtful; the very same where no rule minds."""
+        values, watched = block.values[rows], self._table.watched
+        if block.quality is None or not len(watched):
+            return values
+        doubtful = (block.quality[rows][:, watched] & np.uint16(DOUBTFUL)) != 0
+        if not doubtful.any():
+            return values
+        good = values.copy()
+        good[:, watched] = np.where(doubtful, np.nan, values[:, watched])
+        return good
+
     def _process(self, frames: _Frames) -> list[Event]:
         events: list[Event] = []
-        for verdict in self._conditions.judge(frames.row, frames.time, frames.values):
+        for verdict in self._conditions.judge(frames.row, frames.time, frames.values, frames.good_values):
             changed = np.any(verdict.changed, axis=0).tolist()
             for i, k in enumerate(verdict.lanes.tolist()):
                 if changed[i]:
@@ -155,7 +171,8 @@ class AlarmEngine:
                 elif k in self._open:
                     self._open[k].follow(frames.values[:, self._table.lanes[k].column], verdict.turned[:, i])
         for k, alarm in self._open.items():
-            values = frames.values[:, self._table.lanes[k].column]
+            judged = frames.good_values if self._table.needs_good[k] else frames.values
+            values = judged[:, self._table.lanes[k].column]
             if len(good := values[np.isfinite(values)]):
                 alarm.value = float(good[-1])
         self._last = frames.at(len(frames.time) - 1)
@@ -190,9 +207,9 @@ class AlarmEngine:
         escalates = alarm is not None and not alarm.latched
         transition: Transition = "escalated" if escalates else "raised"
         text = message(lane, transition, level, float(moment.values[lane.column]))
-        notes = frames.notes.get(lane.rule)
+        notes = frames.notes.get(lane.channel.name) or frames.notes.get(lane.rule)
         if notes is not None and (note := notes[moment.row - frames.row]):
-            text = f"{text}; {clean(note)}"
+            text = with_note(clean(note), lane, level, float(moment.values[lane.column]), escalates)
         event = self._event(k, transition, level, moment, since, since_row, text)
         if alarm is not None and escalates:
             alarm.level, alarm.message, alarm.acknowledged = level, text, False

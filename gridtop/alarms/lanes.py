@@ -176,13 +176,18 @@ class LaneTable:
     """All lanes as arrays, in which low limits are turned round and abs ones see sizes: everything is "high".
 
     columns, is_abs (k,); sign (k,) -1 for low; limits, clears (2, k) on the turned values, NaN where there
-    is no level; has_warning (k,); on_delay, off_delay (2, k) nanoseconds; consecutive (2, k).
+    is no level; has_warning (k,); on_delay, off_delay (2, k) nanoseconds; consecutive (2, k);
+    needs_good (k,) where doubtful values count as missing; watched, the columns that any of these looks at.
     """
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self.lanes = tuple(lanes)
         self.columns = np.array([lane.column for lane in lanes], dtype=np.intp)
         self.is_abs = np.array([lane.direction == "abs" for lane in lanes], dtype=bool)
+        self.needs_good = np.array([lane.settings.needs_good_values for lane in lanes], dtype=bool)
+        strict = [lane for lane in lanes if lane.settings.needs_good_values]
+        watched = {column for lane in strict for column in (lane.column, *lane.gate_columns)}
+        self.watched = np.array(sorted(watched), dtype=np.intp)
         self.sign = np.array([-1.0 if lane.direction == "low" else 1.0 for lane in lanes])
         limits = [[lane.limit(level) for lane in lanes] for level in range(2)]
         self.limits = np.array(limits, dtype=np.float64).reshape(2, -1) * self.sign

@@ -18,6 +18,7 @@ from gridtop.units import Duration, parse_duration
 Level = Literal["warning", "critical"]
 Direction = Literal["low", "high", "abs"]
 AlarmClass = Literal["grid", "integrity", "data_quality"]
+Wanted = Literal["good", "any"]
 
 LEVELS: tuple[Level, Level] = ("warning", "critical")
 """From the milder to the worse: the order of the level axis in every array."""
@@ -140,6 +141,11 @@ class AlarmOverride(_Section):
     latch: bool = Field(False, description="hold the alarm until someone acknowledges it")
     enabled: bool = Field(True, description="false: no alarms from this rule")
     class_: AlarmClass = Field("grid", alias="class", description="what the alarm is about")
+    quality: Wanted | None = Field(
+        None,
+        description="good: doubtful values count as missing; any: they are judged as well; "
+        "if not given, good, and any for the class data_quality",
+    )
 
 
 class AlarmSettings(AlarmOverride):
@@ -182,6 +188,13 @@ class AlarmSettings(AlarmOverride):
         return frozenset(self.inhibit_if).union(
             *(override.inhibit_if for override in self.overrides.values())
         )
+
+    @property
+    def needs_good_values(self) -> bool:
+        """Whether doubtful values count as missing."""
+        if self.quality is None:
+            return self.class_ != "data_quality"
+        return self.quality == "good"
 
     def levels(self, direction: Direction) -> Levels | None:
         """The thresholds of one direction, None when the rule does not look that way."""

@@ -54,10 +54,30 @@ def message(
             return f"{what} cleared{at} {past}"
 
 
+def with_note(note: str, lane: Lane, level: int, value: float, escalated: bool) -> str:
+    """A detector's reason as a message: `R4 VT fuse failure, phase A (physics 14.1 above 2, critical)`.
+
+    The reason comes first, because it says more than a score. About data it is all there is to say.
+    """
+    words = f"{LEVELS[level]}{', was warning' if escalated else ''}"
+    if lane.kind == "data":
+        return f"{note} ({words})"
+    place = clean(lane.subject.terminal or lane.subject.name)
+    reason = note if place in note else f"{place} {note}"
+    side = "at" if value == lane.limit(level) else _SIDES[lane.direction]
+    return (
+        f"{reason} ({clean(lane.rule)} {amount(value, lane.unit)} {side} {_threshold(lane, level)}, {words})"
+    )
+
+
 def subject(lane: Lane) -> str:
-    """The quantity and its place: `R3 A voltage`, or `zscore of R3 A voltage` for a score."""
-    name = clean(_place(lane.subject))
-    return f"{clean(lane.rule)} of {name}" if lane.is_score else name
+    """What an alarm is about: `R3 A voltage`; of a score `zscore of R3 A voltage`, or `physics at R3`."""
+    channel = lane.subject
+    name = clean(_place(channel))
+    if not lane.is_score or lane.kind == "data":
+        return name
+    of_place = channel.terminal and channel.name == f"{channel.terminal}:{channel.quantity}"
+    return f"{clean(lane.rule)} at {clean(channel.terminal)}" if of_place else f"{clean(lane.rule)} of {name}"
 
 
 def _place(channel: Channel) -> str:
@@ -71,9 +91,9 @@ def _place(channel: Channel) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """A number of four significant digits with its unit: `0.7134 pu`, `131000 V`."""
+    """A number of four significant digits with its unit: `0.7134 pu`, `131000 V`, `0.71` for a ratio."""
     digits = f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
-    return f"{digits} {clean(unit)}" if unit else digits
+    return digits if unit in ("", "1") else f"{digits} {clean(unit)}"
 
 
 def span(nanoseconds: int) -> str:

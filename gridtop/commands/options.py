@@ -1,4 +1,4 @@
-"""The options that the screen and the headless monitor share, and the configuration they choose."""
+"""Options that several commands share, and what they choose: a configuration, a stretch of a recording."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gridtop.config import Configuration
+    from gridtop.recordings import Recording
+    from gridtop.recordings.stretches import Stretch
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Rows = tuple[int, int | None]
+"""The first row, and the first one left out: None for all to the end."""
+ALL_ROWS: Rows = (0, None)
 
 _SHARED = (
     click.option(
@@ -53,6 +60,87 @@ def monitor_options(command: Command) -> Command:
     for option in reversed(_SHARED):
         command = option(command)
     return command
+
+
+def _rows(context: click.Context, parameter: click.Parameter, value: str | None) -> Rows:
+    if value is None:
+        return ALL_ROWS
+    first, colon, last = value.partition(":")
+    if not colon or not all(part == "" or part.isdecimal() for part in (first, last)):
+        raise click.BadParameter(f"{value!r} is no range of rows; write 100:200, 100: or :200")
+    start, stop = int(first or 0), int(last) if last else None
+    if stop is not None and stop <= start:
+        raise click.BadParameter(f"{value!r} holds no row: the second number is the first row left out")
+    return start, stop
+
+
+_STRETCH = (
+    click.option("--from", "begin", metavar="TIME", help="ISO 8601 in UTC, or since the start: 12s."),
+    click.option("--to", "end", metavar="TIME", help="The same; frames from here on are left out."),
+    click.option(
+        "--rows", metavar="A:B", callback=_rows, help="Rows A to B - 1, counted from 0 as in events."
+    ),
+)
+
+
+def stretch_options(command: Command) -> Command:
+    """Add the options that choose frames of a recording; `chosen_stretch` reads them."""
+    for option in reversed(_STRETCH):
+        command = option(command)
+    return command
+
+
+def chosen_stretch(recording: Recording, begin: str | None, end: str | None, rows: Rows) -> Stretch:
+    """The frames that the options ask for; click's errors say what is wrong with them."""
+    from gridtop.recordings.stretches import Stretch
+
+    first = _moment("--from", begin, recording) if begin is not None else None
+    stop = _moment("--to", end, recording) if end is not None else None
+    if first is not None and stop is not None and stop <= first:
+        raise click.UsageError("--to is not after --from")
+    return Stretch(*rows, first, stop)
+
+
+def _moment(option: str, text: str, recording: Recording) -> np.datetime64:
+    """A moment from ISO 8601, or so long after the first frame."""
+    import numpy as np
+
+    from gridtop.recordings.timestamps import times_from_text
+    from gridtop.units import parse_duration
+
+    try:
+        since = parse_duration(text)
+    except ValueError:
+        moment: np.datetime64 = times_from_text([text], "iso")[0]
+        if np.isnat(moment):
+            raise click.BadParameter(
+                f"{text!r} is no time; write 2026-01-01T12:00:00 (UTC), or 12s since the start",
+                param_hint=option,
+            ) from None
+        if recording.channels.clock == "row":
+            raise click.BadParameter(
+                "the recording has no times; use --rows, or a time since the start such as 12s",
+                param_hint=option,
+            ) from None
+        return moment
+    first = recording.extent.first if recording.extent is not None else next(recording.blocks()).time[0]
+    since_first: np.datetime64 = first + np.timedelta64(round(since.total_seconds() * 1e9), "ns")
+    return since_first
+
+
+def open_configured(recording: Path, configuration: Configuration) -> Recording:
+    """A recording, read as a configuration that replays it says; SourceError when it cannot be."""
+    from gridtop.recordings import open_recording
+
+    settings: Any = configuration.source.config
+    return open_recording(
+        recording,
+        configuration.channels,
+        settings.rate,
+        phasor_rate=settings.phasor_rate,
+        waveform=settings.waveform,
+        columns=settings.columns,
+    )
 
 
 def as_arguments(

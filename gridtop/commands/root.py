@@ -14,6 +14,8 @@ from gridtop.errors import Exit, GridtopError
 
 _COMMANDS = {
     "config": "look at the configuration: check, show, schema",
+    "export": "write a recording, or part of it, as CSV, Parquet or COMTRADE",
+    "inspect": "what a recording is, and the configuration that fits it",
     "plugins": "what is installed and what went wrong with it",
     "run": "the monitor without a screen: JSON lines of events",
     "simulate": "make a recording of a simulated grid",

@@ -1,17 +1,15 @@
-"""`gridtop simulate`: makes recordings of the simulated two-line testbed."""
+"""`gridtop simulate`: makes recordings of the simulated two-line testbed, or of the simulated microgrid."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from gridtop.commands.outputs import progress_bar, spare
 from gridtop.errors import GridtopError
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DURATION = timedelta(minutes=5)
+_MICROGRID_DURATION = timedelta(days=3)
 _RATE = 30
 _SEED = 1
 _SCENARIO_START = 5.0
@@ -73,6 +72,11 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 @click.option(
     "--format", "form", type=click.Choice(["parquet", "csv.gz"]), help="With --hours: the kind of the files."
 )
+@click.option(
+    "--microgrid",
+    is_flag=True,
+    help="A 480 V microgrid instead, a row every ten seconds.  [default: 3d of it]",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file if there is one.")
 def command(
     output: Path,
@@ -85,6 +89,7 @@ def command(
     scenario: str | None,
     labels: Labels | None,
     form: str | None,
+    microgrid: bool,
     force: bool,
 ) -> None:
     """Make a recording of a simulated grid: two lines, four relays, and what can happen to them.
@@ -93,6 +98,13 @@ def command(
     a list of the events is written beside the recording. With --hours everything is drawn from ranges,
     anew for each hour; the same command again goes on where it was interrupted (docs/simulation.md).
     """
+    if microgrid:
+        others = {"--hours": hours, "--jobs": jobs, "--rate": rate, "--scenario": scenario}
+        for name, value in {**others, "--labels": labels, "--format": form}.items():
+            if value is not None:
+                raise click.UsageError(f"{name} is of the two-line grid and cannot go with --microgrid")
+        _write_microgrid(output, duration or _MICROGRID_DURATION, events, _first(seed, _SEED), force)
+        return
     if not events and (scenario or hours):
         raise click.UsageError("--no-events is a quiet grid: --scenario and --hours cannot go with it")
     plot = _read(scenario, seed)
@@ -149,15 +161,29 @@ def _write_file(output: Path, simulation: Simulation, frames: int, labels: Label
 
     check_format(output)
     try:
-        for path in (output, events_path(output)):
-            if path.exists() and not force:
-                raise GridtopError(f"{path} exists already; add --force to overwrite it")
-        with _progress(frames) as progress:
+        spare(force, output, events_path(output))
+        with progress_bar("simulating", frames) as progress:
             write_recording(output, simulation, frames, labels=labels, progress=progress)
         size = output.stat().st_size / 1e6
     except OSError as error:
         raise GridtopError(f"cannot write {output}: {error.strerror or error}") from None
     click.echo(f"{output}: {frames} frames, {frames / simulation.rate:g} s, {size:.2f} MB", err=True)
+
+
+def _write_microgrid(output: Path, duration: timedelta, events: bool, seed: int, force: bool) -> None:
+    from gridtop.simulation.microgrid import STEP_S, tour
+    from gridtop.simulation.microgrid_recording import write_microgrid
+    from gridtop.simulation.recording import events_path
+
+    seconds = duration.total_seconds()
+    rows = max(1, round(seconds / STEP_S))
+    try:
+        spare(force, output, events_path(output))
+        write_microgrid(output, rows, tour(seconds) if events else (), seed)
+        size = output.stat().st_size / 1e6
+    except OSError as error:
+        raise GridtopError(f"cannot write {output}: {error.strerror or error}") from None
+    click.echo(f"{output}: {rows} rows, {rows * STEP_S / 3600:g} h, {size:.2f} MB", err=True)
 
 
 def _batch(plot: Scenario, seed: int, rate: int, labels: Labels, form: str | None) -> Batch:
@@ -173,21 +199,11 @@ def _write_hours(folder: Path, batch: Batch, hours: int, jobs: int) -> None:
     from gridtop.simulation.shards import make_hours
 
     try:
-        with _progress(hours * batch.frames) as progress:
+        with progress_bar("simulating", hours * batch.frames) as progress:
             made = make_hours(folder, batch, hours, jobs, progress)
     except OSError as error:
         raise GridtopError(f"cannot write to {folder}: {error.strerror or error}") from None
     click.echo(f"{folder}: {hours} hours, {made} of them new", err=True)
-
-
-@contextmanager
-def _progress(frames: int) -> Iterator[Callable[[int], object]]:
-    """What is to be told how many frames are done. Nobody wants a progress bar in a log file."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    with click.progressbar(length=frames, label="simulating", file=sys.stderr) as bar:
-        yield bar.update
 
 
 def _first(*values: T | None) -> T:

@@ -6,31 +6,59 @@ Only what a rule, a detector or a panel asks for is computed. docs/quantities.md
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from gridtop.baseline import Baseline
-from gridtop.blocks import DOUBTFUL, NO_VALUE, Block, Flags, Floats, Quality
+from gridtop.blocks import Block, Flags, Floats
 from gridtop.channels import Channel, ChannelSet, matches
-from gridtop.quantities import per_channel, terminals
-from gridtop.quantities.catalogue import CATALOGUE, Formula, Offer, Quantity
-from gridtop.quantities.layout import EVERYWHERE, Index, Layout
+from gridtop.quantities import (
+    checks,
+    clocks,
+    damping,
+    departures,
+    disturbances,
+    harmonics,
+    impedances,
+    lines,
+    oscillations,
+    per_channel,
+    powers,
+    rates,
+    sequences,
+    stability,
+    system,
+)
+from gridtop.quantities.catalogue import CATALOGUE, Formula, Offer
+from gridtop.quantities.layout import EVERYWHERE, Layout
+from gridtop.quantities.lineage import Chosen, Lineage
+from gridtop.quantities.memory import Memory
 from gridtop.quantities.work import Work
 from gridtop.site import Site
 
 __all__ = ["CATALOGUE", "Quantities"]
-_ = (per_channel, terminals)  # they fill the catalogue
+_ = (  # they fill the catalogue
+    sequences,
+    powers,
+    impedances,
+    checks,
+    harmonics,
+    lines,
+    system,
+    per_channel,
+    disturbances,
+    departures,
+    clocks,
+    rates,
+    stability,
+    oscillations,
+    damping,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """What is wanted of one quantity."""
-
-    quantity: Quantity
-    offers: tuple[Offer, ...]
-    rows: Index
+_FRAMES_AT_A_TIME = 4096
+"""Longer blocks are cut: what is in progress takes several times the memory of a block."""
+_ROWS_AT_A_TIME = 16
 
 
 class Quantities:
@@ -59,24 +87,26 @@ class Quantities:
         offered = [offer for quantity in CATALOGUE for offer in quantity.offers(everything, missing)]
         self.missing = tuple(dict.fromkeys(missing))
         self._layout = _narrowed(everything, [offer for offer in offered if is_wanted(offer.channel)])
-        self._chosen: list[_Chosen] = []
+        self._chosen: list[Chosen] = []
         for quantity in CATALOGUE:
             offers = tuple(o for o in quantity.offers(self._layout, []) if is_wanted(o.channel))
             if offers:
-                rows = np.array([offer.row for offer in offers], dtype=np.intp)
-                self._chosen.append(_Chosen(quantity, offers, rows))
+                self._chosen.append(Chosen(quantity, offers))
         self.channels = channels.extended(o.channel for chosen in self._chosen for o in chosen.offers)
+        self._lineage = Lineage(len(channels), self._chosen)
         self.restart()
 
     def restart(self) -> None:
         """Begin a new pass: every window is empty."""
         self._formulas: list[Formula] = [chosen.quantity.begin(self._layout) for chosen in self._chosen]
+        self._memory = Memory(self._layout)
+        self._rows: Floats | None = None
 
     def afresh(self) -> Quantities:
         """The same quantities with windows of their own."""
         twin = object.__new__(Quantities)
         twin.missing, twin.channels = self.missing, self.channels
-        twin._layout, twin._chosen = self._layout, self._chosen
+        twin._layout, twin._chosen, twin._lineage = self._layout, self._chosen, self._lineage
         twin.restart()
         return twin
 
@@ -87,49 +117,57 @@ class Quantities:
         """
         if not self._chosen:
             return block
-        work = Work(self._layout, block)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            results = [
-                formula(work).reshape(-1, len(block))[chosen.rows]
-                for formula, chosen in zip(self._formulas, self._chosen, strict=True)
-            ]
-        rows: Floats = np.concatenate(results)
-        rows[~np.isfinite(rows)] = np.nan
-        values = np.hstack((block.values, rows.T))
-        quality = block.quality
-        if quality is not None:
-            quality = np.hstack((quality, self._quality(quality, rows)))
+        own = len(block.channels)
+        values = np.empty((len(block), len(self.channels)))
+        values[:, :own] = block.values
+        quality: Flags | None = None
+        if block.quality is not None:
+            quality = np.zeros(values.shape, dtype=np.uint16)
+            quality[:, :own] = block.quality
+        for first in range(0, len(block), _FRAMES_AT_A_TIME):
+            piece = slice(first, first + _FRAMES_AT_A_TIME)
+            part = block if len(block) <= _FRAMES_AT_A_TIME else block.slice(piece.start, piece.stop)
+            rows = self._derive(part)
+            # A few rows at a time: what is written stays in the cache.
+            for row in range(0, len(rows), _ROWS_AT_A_TIME):
+                end = min(row + _ROWS_AT_A_TIME, len(rows))
+                values[piece, own + row : own + end] = rows[row:end].T
+            if quality is not None and part.quality is not None:
+                self._lineage.mark(part.quality, rows, quality[piece, own:])
         return Block(self.channels, block.time, values, quality, block.labels, block.row)
 
-    def _quality(self, quality: Flags, rows: Floats) -> Flags:
-        """(n, k) the flags of the derived values (k, n), from those of what they were calculated from."""
-        flags = np.zeros(rows.shape[::-1], dtype=np.uint16)
-        flagged = set(np.flatnonzero(quality.any(axis=0)).tolist())
-        column = 0
-        for chosen in self._chosen:
-            tolerated = Quality.UNSYNCHRONISED if chosen.quantity.local else Quality(0)
-            doubtful = np.uint16(DOUBTFUL & ~tolerated)
-            for offer in chosen.offers:
-                if inputs := [at for at in offer.columns if at in flagged]:
-                    seen = np.bitwise_or.reduce(quality[:, inputs], axis=1)
-                    flags[:, column] = _derived(seen, doubtful, np.isnan(rows[column]))
-                column += 1
-        return flags
+    def _derive(self, block: Block) -> Floats:
+        """(k, n) the derived values, until the next call."""
+        frames = len(block)
+        rows = self._room(frames)
+        work = Work(self._layout, block, self._memory)
+        done = 0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            for formula, chosen in zip(self._formulas, self._chosen, strict=True):
+                end = done + len(chosen.offers)
+                rows[done:end] = formula(work).reshape(-1, frames)[chosen.rows]
+                done = end
+        # Also NaN itself: its sign depends on which instruction made it, and so on the size of a block.
+        if not (finite := np.isfinite(rows)).all():
+            np.putmask(rows, ~finite, np.nan)
+        return rows
 
-
-def _derived(seen: Flags, doubtful: np.uint16, absent: npt.NDArray[np.bool_]) -> Flags:
-    """(n,) the flags of one derived channel from all those of its inputs."""
-    calculated = np.where(seen & doubtful, np.uint16(Quality.CALCULATED), np.uint16(0))
-    lacking = absent & ((seen & np.uint16(NO_VALUE)) != 0)
-    return np.where(lacking, np.uint16(Quality.MISSING), calculated)
+    def _room(self, frames: int) -> Floats:
+        """(k, n) not filled; the same memory as before if it fits."""
+        if self._rows is None or self._rows.shape[1] != frames:
+            self._rows = np.empty((len(self.channels) - len(self._layout.channels), frames))
+        return self._rows
 
 
 def _narrowed(everything: Layout, wanted: Iterable[Offer]) -> Layout:
-    """The layout of those terminals only that something wanted is computed from."""
+    """The layout of those terminals only that something wanted is computed from or compared with."""
     places: set[str] = set()
     for offer in wanted:
         if offer.channel.terminal == EVERYWHERE:
             return everything
         places |= {everything.channels[column].terminal for column in offer.columns}
         places |= everything.site.scope(offer.channel.terminal)
-    return Layout(everything.channels, everything.site, everything.baseline, sorted(places))
+    # A terminal may be compared with the far end of its line and with its neighbours at the bus.
+    groups = [*(line.ends for line in everything.lines.values()), *everything.buses.values()]
+    compared = {place for group in groups if not places.isdisjoint(group) for place in group}
+    return Layout(everything.channels, everything.site, everything.baseline, sorted(places | compared))

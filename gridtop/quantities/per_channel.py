@@ -10,6 +10,7 @@ from gridtop.blocks import Floats
 from gridtop.channels import Channel
 from gridtop.quantities.catalogue import CATALOGUE, Formula, Offer, Quantity, derived
 from gridtop.quantities.layout import Layout
+from gridtop.quantities.work import Work
 
 _LINE_TO_NEUTRAL = {"A", "B", "C"}
 _LINE_TO_LINE = {"AB", "BC", "CA"}
@@ -51,9 +52,15 @@ def frequency_base(channel: Channel, layout: Layout) -> float | str | None:
 
 
 def _per_channel(
-    name: str, unit: str, base: Base, formula: Callable[[Floats, Floats], Floats], doc: str
+    name: str,
+    unit: str,
+    base: Base,
+    formula: Callable[[Floats, Floats], Floats],
+    doc: str,
+    *,
+    on_live_buses: bool = False,
 ) -> None:
-    """Note a quantity with one result for each channel that has a base."""
+    """Note a quantity with one result for each channel that has a base; on dead buses none, if so said."""
 
     def bases(layout: Layout, missing: list[str]) -> list[tuple[Channel, int, float]]:
         found: dict[str, tuple[Channel, int, float]] = {}
@@ -79,7 +86,21 @@ def _per_channel(
         made = bases(layout, [])
         columns = np.array([column for _, column, _ in made], dtype=np.intp)
         numbers = np.array([number for _, _, number in made]).reshape(-1, 1)
-        return lambda work: formula(work.column(columns), numbers)
+        if not on_live_buses:
+            return lambda work: formula(work.column(columns), numbers)
+        rows = {terminal: row for row, terminal in enumerate(layout.terminals)}
+        placed = [
+            (i, rows[channel.terminal]) for i, (channel, *_) in enumerate(made) if channel.terminal in rows
+        ]
+        which, at = np.array(placed, dtype=np.intp).reshape(-1, 2).T
+
+        def on_live(work: Work) -> Floats:
+            result = formula(work.column(columns), numbers)
+            if work.dead.any():
+                result[which] = np.where(work.dead[at], np.nan, result[which])
+            return result
+
+        return on_live
 
     CATALOGUE.append(Quantity(name, unit, offers, begin, True, doc))
 
@@ -123,5 +144,9 @@ _per_channel(
     "Hz",
     frequency_base,
     _difference,
-    """Measured minus nominal frequency, f - f0. Source: IEC/IEEE 60255-118-1.""",
+    """Measured minus nominal frequency, f - f0.
+
+    NaN on a dead bus, below 0.1 pu, where a device counts noise. Source: IEC/IEEE 60255-118-1.
+    """,
+    on_live_buses=True,
 )

@@ -19,7 +19,7 @@ import pandas as pd
 from gridtop.blocks import Floats
 from gridtop.errors import SourceError
 from gridtop.naming import Columns
-from gridtop.recordings.csv_text import CsvText, Mark, count_of, lines_in
+from gridtop.recordings.csv_text import CsvText, Mark, count_of, counted, lines_in
 from gridtop.recordings.tables import MISSING, Span, Table, table_of
 
 _NUMERIC = "fiub"
@@ -31,14 +31,14 @@ _EXACT: dict[str, Any] = (
 
 
 class CsvFile:
-    """A CSV file, plain or gzip, whose header has been read: `names` are its cells.
+    """A CSV file, plain or gzip: `names` are the cells of its header, or `columns` where it has none.
 
     It remembers where the pieces it has passed begin, so that going back is cheap. Raises SourceError, here
     and from every method, when the file is damaged or is not a table.
     """
 
-    def __init__(self, path: Path, piece_bytes: int) -> None:
-        self._text = CsvText(path)
+    def __init__(self, path: Path, piece_bytes: int, columns: Sequence[str] | None = None) -> None:
+        self._text = CsvText(path, columns)
         self._piece_bytes = piece_bytes
         self._marks = {0: self._text.body}
         self.names = self._text.names
@@ -91,6 +91,7 @@ class CsvFile:
             ]
         yield table_of(
             mark.row,
+            len(frame),
             values,
             texts[columns.time.position] if columns.time else None,
             {name: texts[position] for name, position in columns.labels.items()},
@@ -153,8 +154,7 @@ class CsvFile:
             for line, _, cells in self._text.rows(text, mark.line):
                 if len(cells) != len(self.names):
                     where = f"{self._text.shown}: line {line} (row {mark.row + len(rows) + 1})"
-                    counted = f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"
-                    raise SourceError(f"{where}: {counted}, the header has {len(self.names)}")
+                    raise SourceError(f"{where}: {counted(cells)}, {self._text.told_width}")
                 rows.append(cells)
                 lines.append(line)
         except SourceError as error:
@@ -163,6 +163,7 @@ class CsvFile:
             by_column = list(zip(*rows, strict=True))
             yield table_of(
                 mark.row,
+                len(rows),
                 [by_column[position] for position in columns.positions],
                 by_column[columns.time.position] if columns.time else None,
                 {name: by_column[position] for name, position in columns.labels.items()},

@@ -1,4 +1,4 @@
-"""CSV as text: the header, pieces of whole rows, plain or gzip, and what the csv module makes of them."""
+"""CSV as text: the names of the columns, pieces of whole rows, plain or gzip, and the cells in them."""
 
 from __future__ import annotations
 
@@ -44,21 +44,34 @@ class _MoreText(Exception):
     """The text ends inside a row."""
 
 
-class CsvText:
-    """The text of a CSV file whose header has been read.
+class HeaderMissingError(SourceError):
+    """The first line of a file holds values, not names; `cells` are those values."""
 
-    `names` are the cells of the header, `delimiter` what stands between them, `body` is where the rows
-    begin, `shown` how messages call the file. Raises SourceError, here and from every method, when the file
-    is damaged or is not a table.
+    def __init__(self, message: str, cells: Sequence[str]) -> None:
+        super().__init__(message)
+        self.cells = tuple(cells)
+
+
+class CsvText:
+    """The text of a CSV file whose first line has been read.
+
+    `names` are the cells of the header, or the `columns` given for a file that has none: then its first line
+    is a row. `delimiter` is what stands between cells, `body` where the rows begin, `shown` how messages call
+    the file. Raises SourceError, here and from every method, when the file is damaged or is not a table;
+    HeaderMissingError when it has no header and no `columns` are given.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: Sequence[str] | None = None) -> None:
         self.shown = clean(path.name)
+        self._columns = columns
         self.delimiter = ","
         self._path = path
         with path.open("rb") as file:
             self._packed = file.read(2) == _GZIP_MAGIC
-        self.names, self.body = self._read_header()
+        self.names, self.body = self._read_first_line()
+        count = len(self.names)
+        self.told_width = f"the header has {count}" if columns is None else _told(columns)
+        """How messages say how many cells a row should have."""
 
     def pieces(self, mark: Mark, size: int) -> Iterator[tuple[Mark, Mark, bytes]]:
         """Pieces of whole rows: where each begins and ends (the caller counts the rows), and its text."""
@@ -139,15 +152,15 @@ class CsvText:
             return end  # to be told when the piece is read, behind the rows that are right
         return _bytes_of_lines(text, used[-1]) if used else 0
 
-    def _read_header(self) -> tuple[tuple[str, ...], Mark]:
+    def _read_first_line(self) -> tuple[tuple[str, ...], Mark]:
         text = b""
         with self._opened(Mark(0, 0, 1)) as stream:
             while len(text) <= _LONGEST_ROW_BYTES:
                 more = stream.read(_HEADER_BYTES)
                 text += more
                 self._refuse_foreign(text)
-                if header := self._header_in(text, more=bool(more)):
-                    return header
+                if found := self._names_in(text, more=bool(more)):
+                    return found
                 if not more:
                     raise SourceError(f"{self.shown}: the file is empty")
         raise SourceError(f"{self.shown}: the first line does not end; this is not a CSV file")
@@ -159,20 +172,33 @@ class CsvText:
         if b"\0" in text:
             raise SourceError(f"{self.shown}: this is a binary file, not CSV")
 
-    def _header_in(self, text: bytes, more: bool) -> tuple[tuple[str, ...], Mark] | None:
+    def _names_in(self, text: bytes, more: bool) -> tuple[tuple[str, ...], Mark] | None:
         begin = len(_UTF_8_MARK) if text.startswith(_UTF_8_MARK) else 0
         begin += len(re.match(rb"(?:[ \t\r]*\n)*", text[begin:])[0])  # type: ignore[index]  # it always matches
         mark = Mark(0, begin, 1 + text.count(b"\n", 0, begin))
         text = text[begin : text.rfind(b"\n") + 1 if more else len(text)]
         self.delimiter = _delimiter_of(text.partition(b"\n")[0])
-        for line, lines, names in self.rows(text, mark.line, more):
-            if _looks_like_values(names):
-                raise SourceError(
-                    f"{self.shown}: line {line} holds values, not names; put a line with the names of the "
-                    "columns before it"
-                )
-            return tuple(names), mark.after(text[: _bytes_of_lines(text, lines)])
+        for line, lines, cells in self.rows(text, mark.line, more):
+            where = f"{self.shown}: line {line}"
+            if self._columns is None:
+                if _looks_like_values(cells):
+                    raise HeaderMissingError(
+                        f"{where} holds values, not names; name the {len(cells)} columns in source: with "
+                        "columns: [...], or let gridtop inspect print the configuration",
+                        cells,
+                    )
+                return tuple(cells), mark.after(text[: _bytes_of_lines(text, lines)])
+            if len(cells) != len(self._columns):
+                raise SourceError(f"{where}: {counted(cells)}, {_told(self._columns)}")
+            if all(_words(cells)):
+                raise SourceError(f"{where} holds names, not values; take source.columns out")
+            return tuple(self._columns), mark
         return None
+
+
+def counted(cells: Sequence[str]) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{len(cells)} cell{'s' * (len(cells) != 1)}"
 
 
 def count_of(character: bytes, text: bytes) -> int:
@@ -206,9 +232,24 @@ def _delimiter_of(line: bytes) -> str:
     return max(",;\t", key=lambda delimiter: bare.count(delimiter.encode()))
 
 
-def _looks_like_values(cells: Sequence[str]) -> bool:
-    """Whether a header is none: no cell is a name, and one at least is a number or a time."""
+def _told(columns: Sequence[str]) -> str:
+    return f"source.columns names {len(columns)}"
+
+
+def first_time(cells: Sequence[str]) -> int | None:
+    """The first cell that holds a date and time, None when there is none."""
     times = ~np.isnat(times_from_text(cells, "iso"))
-    numbers = [number(cell) for cell in cells]
-    named = any(value is None and not time for value, time in zip(numbers, times, strict=True))
-    return not named and bool(times.any() or any(value == value for value in numbers))
+    return int(np.argmax(times)) if times.any() else None
+
+
+def _looks_like_values(cells: Sequence[str]) -> bool:
+    """Whether a header is none: no cell is a word, and one at least is a number or a time."""
+    if any(_words(cells)):
+        return False
+    return first_time(cells) is not None or not all(np.isnan(number(cell) or 0.0) for cell in cells)
+
+
+def _words(cells: Sequence[str]) -> list[bool]:
+    """Which cells are neither a number, nor a time, nor a way to say that there is no value."""
+    times = ~np.isnat(times_from_text(cells, "iso"))
+    return [number(cell) is None and not time for cell, time in zip(cells, times, strict=True)]

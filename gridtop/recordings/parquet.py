@@ -53,6 +53,7 @@ class ParquetFile:
         for first, batch in self._batches(positions, row):
             yield table_of(
                 first,
+                batch.num_rows,
                 [self._numeric_cells(batch.column(self.names[position])) for position in columns.positions],
                 self._time_cells(batch, columns),
                 {name: _texts(batch.column(self.names[p])) for name, p in columns.labels.items()},
@@ -73,7 +74,7 @@ class ParquetFile:
         group = max(0, int(np.searchsorted(self._group_rows, row, side="right")) - 1)
         first = int(self._group_rows[group])
         groups = range(group, self._file.num_row_groups)
-        names = [self.names[position] for position in sorted(positions)]
+        names = [self.names[position] for position in sorted(positions or {0})]
         try:
             for batch in self._file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=names):
                 if batch.num_rows:

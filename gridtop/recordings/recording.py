@@ -1,11 +1,9 @@
-"""Recordings: files of frames (CSV, CSV.GZ, Parquet) read as blocks, forward or from any row or time."""
+"""Recordings: files of frames (CSV, Parquet, COMTRADE) read as blocks, forward or from any row or time."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -17,8 +15,9 @@ from gridtop.blocks import Block, Flags, Floats, Labels, Quality, Times, seconds
 from gridtop.channels import ChannelSet
 from gridtop.contracts import Extent
 from gridtop.errors import SourceError
-from gridtop.naming import ChannelMap, Columns
-from gridtop.recordings.tables import Span, Table, TimeCells
+from gridtop.naming import ChannelMap
+from gridtop.recordings.file_kinds import TableFile, kind_of, open_table
+from gridtop.recordings.tables import Table, TimeCells
 from gridtop.recordings.timestamps import guess_unit, times_from_numbers, times_from_text
 from gridtop.text import clean
 
@@ -31,56 +30,70 @@ _HEAD_BYTES = 1 << 20
 _SURVEYED_BYTES = 64 << 20
 """A recording up to this size is gone through when it is opened, so that its extent is known."""
 _HASHED_BYTES = 64 << 10
-_PARQUET_MAGIC = b"PAR1"
 
 
-class TableFile(Protocol):
-    """A file of rows. Each method raises SourceError when the file is damaged or is not a table."""
-
-    names: tuple[str, ...]
-    """The columns, as the file calls them."""
-
-    def head(self, columns: Columns, size: int) -> Table | None:
-        """The first rows, about `size` bytes of them; None when there are none."""
-
-    def tables(self, columns: Columns, row: int = 0) -> Iterator[Table]:
-        """All rows from a known place at or before `row` on."""
-
-    def spans(self, columns: Columns, row: int = 0) -> Iterator[Span]:
-        """The same rows in stretches, counted but not read."""
-
-
-def open_recording(
-    path: Path, channel_map: ChannelMap, rate: float | None = None, piece_bytes: int = PIECE_BYTES
-) -> Recording:
-    """Open the recording at `path`; its columns become channels as the `channels:` section says.
-
-    `rate` in frames per second is for a recording without times (30 when not given); one with times is
-    measured. `piece_bytes` changes what one block holds, never what is read.
-
-    Raises SourceError, with file, row and column where there are such, when there is no recording to read.
-    """
-    magic = _first_bytes(path)
-    if magic == _PARQUET_MAGIC:
-        from gridtop.recordings.parquet import ParquetFile
-
-        file: TableFile = ParquetFile(path)
-    else:
-        if path.suffix == ".parquet":
-            raise SourceError(f"{clean(path.name)}: this is not a Parquet file")
-        from gridtop.recordings.csv_tables import CsvFile
-
-        file = CsvFile(path, piece_bytes)
-    return Recording(path, file, channel_map, rate)
-
-
-class Recording:
+class Recording(Protocol):
     """An opened recording.
 
     `channels` is fixed; `identity` names the data wherever the file lies; `extent` is known from the start
     for files up to 64 MiB and otherwise once the end has been reached. Use from several threads is safe as
     long as each iterates over its own `blocks()`.
     """
+
+    channels: ChannelSet
+    identity: str
+    extent: Extent | None
+
+    def blocks(self, start: int = 0) -> Generator[Block, None, None]:
+        """The frames from row `start` on, to the end.
+
+        Raises SourceError behind the last good frame when the file goes wrong there.
+        """
+
+    def row_at(self, time: np.datetime64) -> int:
+        """The first row at or after `time`; the last row when `time` is beyond the end."""
+
+
+def open_recording(
+    path: Path,
+    channel_map: ChannelMap,
+    rate: float | None = None,
+    piece_bytes: int = PIECE_BYTES,
+    *,
+    phasor_rate: float | None = None,
+    waveform: bool | None = None,
+    columns: Sequence[str] | None = None,
+) -> Recording:
+    """Open the recording at `path`; its columns become channels as the `channels:` section says.
+
+    `rate` in frames per second is for a recording without times (30 when not given); one with times is
+    measured. `piece_bytes` changes what one block holds, never what is read. `phasor_rate` and `waveform` are
+    for COMTRADE: frames per second of a point-on-wave record, and whether it is one (None: see by its rate).
+    `columns` names the columns of a CSV file without a header, whose first line is a row.
+
+    Raises SourceError, with file, row and column where there are such, when there is no recording to read.
+    """
+    kind = kind_of(path)
+    if columns is not None and not kind.startswith("CSV"):
+        raise SourceError(
+            f"{clean(path.name)}: source.columns names the columns of a CSV file without a header; "
+            f"{kind} names its own, so take it out"
+        )
+    if kind == "COMTRADE":
+        from gridtop.recordings.comtrade import ComtradeRecording
+
+        return ComtradeRecording(
+            path,
+            channel_map,
+            phasor_rate=phasor_rate,
+            waveform=waveform,
+            block_values=max(1, piece_bytes // 32),
+        )
+    return TableRecording(path, open_table(path, kind, piece_bytes, columns), channel_map, rate)
+
+
+class TableRecording:
+    """A recording whose file is a table: rows of named columns. See `Recording` for its face."""
 
     channels: ChannelSet
     identity: str
@@ -204,12 +217,13 @@ class Recording:
         """(n, c) values in the units of the channels, NaN where there is none, and (n, c) why not."""
         # A zero loses its sign: whether `-0` keeps it depends on how its neighbours are written.
         values = table.values + 0.0
+        error_codes = self._error_codes(values)
         changed = np.flatnonzero((self._columns.scales != 1) | (self._columns.offsets != 0))
         if changed.size:
             with np.errstate(over="ignore", invalid="ignore"):  # infinities are sorted out below
                 values[:, changed] *= self._columns.scales[changed]
                 values[:, changed] += self._columns.offsets[changed]
-        if np.isfinite(values).all():
+        if error_codes is None and np.isfinite(values).all():
             return values, None
         quality = np.where(np.isnan(values), np.uint16(Quality.MISSING), np.uint16(0))
         if table.unreadable is not None:
@@ -217,7 +231,21 @@ class Recording:
         infinite = np.isinf(values)
         quality[infinite] = Quality.INFINITE
         values[infinite] = np.nan
+        if error_codes is not None:
+            quality[error_codes] = Quality.BAD
+            values[error_codes] = np.nan
         return values, quality
+
+    def _error_codes(self, values: Floats) -> npt.NDArray[np.bool_] | None:
+        """(n, c) where the numbers of the file are among those that stand for an error; None for nowhere."""
+        if not any(self._columns.invalid):
+            return None
+        found = np.zeros(values.shape, dtype=bool)
+        for column, codes in enumerate(self._columns.invalid):
+            for code in codes:
+                # Parquet may hold single precision, in which -327.68 is another number.
+                found[:, column] |= np.abs(values[:, column] - code) <= 1e-6 * abs(code)
+        return found if found.any() else None
 
     def _times(self, cells: TimeCells | None) -> Times | None:
         if cells is None or self._columns.time is None:
@@ -279,31 +307,3 @@ def _identity(path: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.sha256(file.read(_HASHED_BYTES)).hexdigest()
     return f"{clean(path.name)}:{path.stat().st_size}:{digest[:16]}"
-
-
-def _first_bytes(path: Path) -> bytes:
-    """The first four bytes of a file; SourceError when there is no such file or it cannot be read."""
-    shown = clean(str(path), longest=1000)
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise SourceError(f"{shown} is a folder; name a recording in it")
-        if not stat.S_ISREG(mode):
-            raise SourceError(f"{shown} is not a file")
-        with path.open("rb") as file:
-            return file.read(4)
-    except FileNotFoundError:
-        raise SourceError(f"{shown}: no such file{_near_names(path)}") from None
-    except PermissionError:
-        raise SourceError(f"{shown}: no permission to read it") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise SourceError(f"{shown}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _near_names(path: Path) -> str:
-    try:
-        names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return f" (there is no folder {clean(str(path.parent))})"
-    near = difflib.get_close_matches(path.name, names, n=3)
-    return f"; did you mean {' or '.join(clean(name) for name in near)}?" if near else ""

@@ -61,16 +61,17 @@ class Table:
 
 def table_of(
     row: int,
+    rows: int,
     columns: Floats | Sequence[npt.NDArray[Any] | Sequence[object]],
     time: TimeCells | None,
     label_cells: Mapping[str, Sequence[object]],
     lines: npt.NDArray[np.int64] | None = None,
 ) -> Table:
-    """The table of an (n, k) array, or of k columns that are arrays of numbers or cells to be read."""
+    """The table of n `rows`: an (n, k) array, or k columns that are arrays of numbers or cells to be read."""
     texts = {name: labels(cells) for name, cells in label_cells.items()}
     if isinstance(columns, np.ndarray):
         return Table(row, np.ascontiguousarray(columns), None, {}, time, texts, lines)
-    values = np.empty((len(columns[0]), len(columns)))
+    values = np.empty((rows, len(columns)))
     unreadable: Marks | None = None
     nonsense: dict[int, str] = {}
     for i, cells in enumerate(columns):

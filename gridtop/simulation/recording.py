@@ -7,15 +7,15 @@ import gzip
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from gridtop.errors import GridtopError
+from gridtop.recordings.writing import replacing
 from gridtop.simulation.instruments import COLUMNS, DECIMALS, NUMERIC_COLUMNS
 from gridtop.simulation.occurrences import Occurrence, spoofed_relays
 from gridtop.simulation.testbed import Frames, Simulation
@@ -62,7 +62,7 @@ def write_recording(
             occurrences += portion.occurrences
             progress(len(portion))
         document = event_list(occurrences, simulation, first)
-        with _replacing(events_path(path)) as raw:
+        with replacing(events_path(path)) as raw:
             raw.write(document.encode("ascii"))
 
 
@@ -121,7 +121,7 @@ def _table(path: Path, labels: Labels, start: np.datetime64) -> AbstractContextM
 
 @contextmanager
 def _csv(path: Path, labels: Labels, start: np.datetime64) -> Iterator[Table]:
-    with _replacing(path) as raw:
+    with replacing(path) as raw:
         packs = path.suffix == ".gz"
         # Compressed without name and date, so that the same text gives the same bytes.
         packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if packs else raw
@@ -161,7 +161,7 @@ def _parquet(path: Path, labels: Labels, start: np.datetime64) -> Iterator[Table
         ]
     )
     with (
-        _replacing(path) as raw,
+        replacing(path) as raw,
         parquet.ParquetWriter(raw, schema, compression="zstd", compression_level=1) as writer,
     ):
         table = _Parquet(writer, schema, labels, start)
@@ -209,27 +209,3 @@ def _label_columns(frames: Frames, labels: Labels) -> dict[str, Any]:
     if labels == "full":
         columns |= {"phase": frames.phases, "spoofed": spoofed_relays(frames.spoofed)}
     return columns
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    """A binary file that takes the place of `path` when it is complete, and is gone when it is not."""
-    partial = _partial(path)
-    try:
-        with partial.open("wb") as raw:
-            yield raw
-        os.replace(partial, path)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
-def remove_partial(path: Path) -> None:
-    """Remove what a process that was killed has left of a recording and its list of events."""
-    for partial in (_partial(path), _partial(events_path(path))):
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

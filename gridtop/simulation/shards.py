@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from gridtop.errors import GridtopError
+from gridtop.recordings.writing import remove_partial, replacing
 from gridtop.simulation.drawing import Draw
 from gridtop.simulation.ranges import Ranges
-from gridtop.simulation.recording import START, Labels, check_format, remove_partial, write_recording
+from gridtop.simulation.recording import START, Labels, check_format, events_path, write_recording
 from gridtop.simulation.testbed import Simulation
 
 MANIFEST = "run.json"
@@ -125,7 +125,9 @@ def _share_out(
             worker.terminate()
             worker.join()
         for hour in hours:
-            remove_partial(batch.path(folder, hour))
+            path = batch.path(folder, hour)
+            remove_partial(path)
+            remove_partial(events_path(path))
 
 
 def _work(sender: Connection[Any, Any], folder: Path, batch: Batch, hours: list[int]) -> None:
@@ -150,9 +152,8 @@ def _check_manifest(folder: Path, batch: Batch) -> None:
     except FileNotFoundError:
         if any(folder.glob("hour-*")):
             raise GridtopError(f"{folder} holds hours, but no {MANIFEST}; choose another folder") from None
-        partial = path.with_name(f".{MANIFEST}.part")
-        partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        with replacing(path) as file:
+            file.write((json.dumps(wanted, indent=1) + "\n").encode("utf-8"))
         return
     except ValueError:
         found = None

@@ -1,4 +1,4 @@
-"""Plays a recorded file: CSV, plain or gzip, or Parquet (docs/recordings.md)."""
+"""Plays a recorded file: CSV, plain or gzip, Parquet (docs/recordings.md) or COMTRADE (docs/comtrade.md)."""
 
 from __future__ import annotations
 
@@ -36,6 +36,22 @@ class Replay:
             allow_inf_nan=False,
             description="frames per second of a recording without timestamps; 30 when not given",
         )
+        columns: tuple[str, ...] | None = Field(
+            None,
+            min_length=1,
+            description="the names of the columns of a CSV file whose first line holds values already",
+        )
+        phasor_rate: float | None = Field(
+            None,
+            gt=0,
+            allow_inf_nan=False,
+            description="phasors per second of a point-on-wave COMTRADE record; 4 a cycle when not given",
+        )
+        waveform: bool | None = Field(
+            None,
+            description="whether the samples of a COMTRADE record are points on the wave; "
+            "told by their rate when not given",
+        )
 
     live = False
 
@@ -59,7 +75,14 @@ class Replay:
             path = self._host.inputs / Path(self._config.path).expanduser()
         except RuntimeError as error:
             raise SourceError(f"{self._config.path}: {error}") from None
-        return open_recording(path, self._host.channel_map, self._config.rate)
+        return open_recording(
+            path,
+            self._host.channel_map,
+            self._config.rate,
+            phasor_rate=self._config.phasor_rate,
+            waveform=self._config.waveform,
+            columns=self._config.columns,
+        )
 
     async def blocks(self, start: int = 0) -> AsyncIterator[Block]:
         """The blocks from row `start` on, to the end; SourceError where the file goes wrong."""

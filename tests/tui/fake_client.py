@@ -188,6 +188,7 @@ class FakeClient:
             lowest,
             highest,
             stale,
+            np.zeros(shape[0], dtype=np.bool_),
         )
 
     async def pause(self) -> None:

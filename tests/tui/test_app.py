@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ from gridtop.tui.app import GridtopApp
 from gridtop.tui.driver import TerminalDriver
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.screens.ask import Ask
+from gridtop.tui.screens.card import Card
 from gridtop.tui.screens.chart import Chart
 from gridtop.tui.screens.help import Help
 from gridtop.tui.screens.overview import Overview
+from gridtop.tui.screens.pick import Pick
 from gridtop.tui.view.rows import Span
 from gridtop.tui.widgets.rows import Rows, difference
 from tests.tui.fake_client import START, FakeClient, busy_client, event
@@ -128,6 +131,8 @@ LOOKS = {
     "V": lambda app: [c.place for c in app.model.chosen.choices] == ["R2 A", "R2 A", "R2", "R2"],
     "p": lambda app: [c.place for c in app.model.chosen.choices] == ["R1 B", "R1 A", "R1", "R1"],
     "P": lambda app: [c.place for c in app.model.chosen.choices] == ["R1 B", "R1 B", "R1", "R1"],
+    "u": lambda app: isinstance(app.screen, Pick),
+    "e": lambda app: isinstance(app.screen, Card),
     "plus": lambda app: app.model.chosen.window == 120,
     "minus": lambda app: app.model.chosen.window == 30,
     "up": lambda app: not app.model.log.following,
@@ -162,6 +167,84 @@ async def test_a_key_changes_what_is_shown(key: str, tmp_path: Path, monkeypatch
         await settled(pilot)
         assert LOOKS[key](pilot.app)
     assert client.calls == []
+
+
+async def test_a_panel_shows_the_quantity_that_is_picked_at_the_same_terminal() -> None:
+    client = busy_client()
+    async with running(client) as pilot:
+        await pilot.press("v", "v", "u", *"pu")
+        await settled(pilot)
+        assert "> voltage pu" in picture(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "1 R3 A VOLTAGE PU" in picture(pilot)
+        assert client.requests[-1].channels[0] == "R3:voltage_pu.A"
+
+
+async def test_the_card_shows_the_newest_event_and_goes_through_the_others() -> None:
+    client = busy_client()
+    for row in range(3):
+        details = {"type": "AG", "distance_km": 34.1 + row, "reclosed": True, "by\x1b[31m": None}
+        client.happened(event(2000 + row, message=f"L1 short circuit number {row} [b]", details=details))
+    async with running(client) as pilot:
+        await pilot.press("e")
+        await settled(pilot)
+        shown = picture(pilot)
+        assert "short circuit number 2 [b]" in shown
+        assert "distance km        36.1" in shown
+        assert "reclosed           yes" in shown
+        assert "unknown" in shown
+        assert "\x1b" not in shown
+        client.happened(event(2003, message="one that came while it was read"))
+        await settled(pilot)
+        assert "short circuit number 2 [b]" in picture(pilot)
+        await pilot.press("N")
+        await settled(pilot)
+        assert "short circuit number 1" in picture(pilot)
+        await pilot.press("down", "escape")
+        await settled(pilot)
+        assert isinstance(pilot.app.screen, Overview)
+        assert pilot.app.model.log.following
+        assert "one that came while it was read" in picture(pilot)
+
+
+async def test_the_card_of_an_empty_log_says_so() -> None:
+    client = busy_client()
+    client.log.clear()
+    async with running(client) as pilot:
+        await pilot.press("e")
+        await settled(pilot)
+        assert "no events yet" in picture(pilot)
+
+
+async def test_a_name_that_no_quantity_has_cannot_be_picked_and_escape_leaves_all_as_it_was() -> None:
+    client = busy_client()
+    async with running(client) as pilot:
+        await pilot.press("u", *"zzz", "enter")
+        await settled(pilot)
+        assert "no quantity is called that" in picture(pilot)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert isinstance(pilot.app.screen, Overview)
+        assert "1 VOLTAGE" in picture(pilot)
+
+
+async def test_arrows_go_through_the_quantities() -> None:
+    client = busy_client()
+    async with running(client) as pilot:
+        await pilot.press("u", "down", "down", "up", "enter")
+        await settled(pilot)
+        assert "1 CURRENT" in picture(pilot)
+
+
+async def test_the_configuration_says_what_the_panels_show_at_first() -> None:
+    client = busy_client()
+    client.wishes = replace(client.wishes, panels=("voltage_pu", "frequency"))
+    async with running(client) as pilot:
+        shown = picture(pilot)
+        assert "VOLTAGE PU" in shown
+        assert "2 FREQUENCY" in shown
+        assert "3 VOLTAGE" in shown
 
 
 async def test_q_leaves() -> None:

@@ -95,7 +95,7 @@ def test_no_number_breaks_a_panel_or_a_chart(
     low, high = (np.tile(np.array(side), (6, 1)) for side in zip(*pairs, strict=True))
     ends = np.full(6, latest)
     model.telemetry = Telemetry(
-        NAMES, 60.0, client.transport.time, low, high, ends, ends, ends, np.full(6, stale)
+        NAMES, 60.0, client.transport.time, low, high, ends, ends, ends, np.full(6, stale), np.zeros(6, bool)
     )
     model.chosen.room_for_overlay = True
     for _ in SCALES:

@@ -16,7 +16,7 @@ from gridtop.tui.profile import Profile
 from gridtop.tui.screens.chart import Chart
 from gridtop.tui.screens.overview import Overview
 from gridtop.tui.view.axis import Axis
-from gridtop.tui.view.choices import QUANTITIES
+from gridtop.tui.view.choices import quantity
 from gridtop.tui.view.filtering import Filter
 from gridtop.tui.view.graph import Curve, Limit
 from gridtop.tui.view.jumping import near_event
@@ -43,7 +43,7 @@ def voltage(**changes: object) -> Panel:
     sag = np.full(80, 131e3)
     sag[40] = 115e3
     curve = Curve("A", 131e3, sag, np.full(80, 132e3))
-    return replace(Panel(1, QUANTITIES[0], "R1 A", "V", curve, limits=LIMITS, window="60 s"), **changes)  # type: ignore[arg-type]
+    return replace(Panel(1, quantity("voltage"), "R1 A", "V", curve, limits=LIMITS, window="60 s"), **changes)  # type: ignore[arg-type]
 
 
 # Limits, scales, phases

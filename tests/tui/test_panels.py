@@ -10,11 +10,11 @@ import pytest
 
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.view.axis import Axis
-from gridtop.tui.view.choices import QUANTITIES
+from gridtop.tui.view.choices import USUAL, quantity
 from gridtop.tui.view.graph import Curve
 from gridtop.tui.view.panels import Panel, measured, panel_rows
 
-VOLTAGE, CURRENT, IMPEDANCE, FREQUENCY = QUANTITIES
+VOLTAGE, CURRENT, IMPEDANCE, FREQUENCY = (quantity(name) for name in USUAL)
 
 
 def rendered(panel: Panel, width: int = 40, height: int = 4, glyphs: Glyphs = UNICODE) -> list[str]:

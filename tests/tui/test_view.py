@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridtop.channels import ChannelSet
-from gridtop.client import Counts, Hello, Snapshot, TelemetryRequest, Transport
+from gridtop.client import Counts, Hello, Snapshot, Telemetry, TelemetryRequest, Transport
 from gridtop.tui.glyphs import ASCII, UNICODE, suited
 from gridtop.tui.view import numbers, seeking, status, times
 from gridtop.tui.view.layout import layout
@@ -40,6 +40,7 @@ def text(row: Row) -> str:
         (-2_500_000.0, "W", 3, "-2.50 MW"),
         (0.0, "V", 4, "0 V"),
         (0.9123, "pu", 4, "0.912 pu"),
+        (0.9123, "1", 4, "0.912"),
         (12345.0, "pu", 4, "12340 pu"),
         (1e300, "V", 4, "1.000e+291 GV"),
         (math.nan, "V", 4, "--"),
@@ -214,6 +215,21 @@ def model_with(*alarms: object, now: float = 0.0, **changes: object) -> Model:
     model.greet(Hello("0", "two-line.csv.gz", False, CHANNELS))
     model.receive(Snapshot(transport(**changes), alarms))  # type: ignore[arg-type]
     return model
+
+
+def test_doubtful_value_stands_in_its_place_with_the_mark_of_a_bad_one() -> None:
+    model = model_with()
+    panel = model.panel(0)
+    assert panel.place
+    name = next(channel.name for channel in CHANNELS if f"{channel.terminal} {channel.phase}" == panel.place)
+    one, none = np.ones((1, 4)), np.zeros(1, dtype=np.bool_)
+    for doubtful in (False, True):
+        ends = np.full(1, 1.0)
+        model.telemetry = Telemetry(
+            (name,), 60.0, None, one, one, ends, ends, ends, none, np.array([doubtful])
+        )
+        assert model.panel(0).bad is doubtful
+        assert model.panel(0).curve.latest == 1.0
 
 
 def test_the_banner_is_calm_without_alarms() -> None:

@@ -11,7 +11,7 @@ from textual.containers import Container, Horizontal
 
 from gridtop.client import TelemetryRequest
 from gridtop.tui import keys
-from gridtop.tui.view.choices import QUANTITIES
+from gridtop.tui.view.choices import PANELS
 from gridtop.tui.view.layout import layout
 from gridtop.tui.view.log import has_heading
 from gridtop.tui.view.model import Model
@@ -21,6 +21,7 @@ from gridtop.tui.widgets.event_list import EventList
 from gridtop.tui.widgets.signal_panel import SignalPanel
 from gridtop.tui.widgets.timeline_bar import TimelineBar
 
+from .card import Card
 from .live import LiveScreen
 
 
@@ -39,7 +40,7 @@ class Overview(LiveScreen):
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-        self._panels = [SignalPanel(number) for number in range(len(QUANTITIES))]
+        self._panels = [SignalPanel(number) for number in range(PANELS)]
         self._alarms = AlarmList(id="alarms")
         self._timeline = TimelineBar(id="timeline")
         self._log = EventList(id="log")
@@ -55,7 +56,7 @@ class Overview(LiveScreen):
         room = layout(event.size.width, event.size.height)
         panels = self.query_one("#panels")
         panels.styles.grid_size_columns = room.columns
-        panels.styles.grid_size_rows = len(QUANTITIES) // room.columns
+        panels.styles.grid_size_rows = PANELS // room.columns
         self.query_one("#upper").styles.height = room.panels
         self._alarms.display = room.side > 0
         self._alarms.styles.width = room.side
@@ -98,6 +99,10 @@ class Overview(LiveScreen):
         """Mark the next line of the log, or the one before."""
         self.model.log.mark(steps, self._page)
         self.paint()
+
+    def action_card(self) -> None:
+        """Show the marked event, or the newest, in full."""
+        self.app.push_screen(Card(self.model, self._page))
 
     def action_oldest(self) -> None:
         """Go to the oldest event."""

@@ -1,11 +1,11 @@
-"""What a panel can show: the four quantities, and which terminal and phase of each was chosen."""
+"""What a panel can show: which quantity, and which terminal and phase of it was chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gridtop.channels import Channel, ChannelSet
+from gridtop.channels import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,34 @@ class Quantity:
         return self.name in quantity or quantity in self.related
 
 
-QUANTITIES = (
+_WELL_KNOWN = (
     Quantity("voltage", "V", 4, 0.02, 1e-3),
     Quantity("current", "A", 3, 0.05, 1e-3),
     Quantity("impedance", "ohm", 3, 0.05, 1e-3, ("admittance",)),
     Quantity("frequency", "Hz", 5, 0.0, 0.05, ("rocof",)),
 )
 """A voltage moves by 2 % and a frequency by 50 mHz before it fills the height of its panel."""
+USUAL = tuple(quantity.name for quantity in _WELL_KNOWN)
+"""What the panels show unless someone says otherwise."""
+PANELS = len(USUAL)
+
+_LEAST = {"pu": 1e-3, "Hz": 1e-3, "Hz/s": 0.05, "%": 0.1, "deg": 0.1, "A": 1e-2, "V": 1.0, "W": 1e3}
+"""The shortest axis of a quantity by its unit: what is smaller is noise."""
+
+
+def quantity(name: str, channels: Iterable[Channel] = ()) -> Quantity:
+    """How a quantity is shown, by its name; `channels` know the unit of one that is not well known."""
+    known = {quantity.name: quantity for quantity in _WELL_KNOWN}
+    if name in known:
+        return known[name]
+    unit = next((channel.unit for channel in channels if channel.quantity == name), "")
+    return Quantity(name, unit, 4, 0.02, _LEAST.get(unit, 1e-3))
+
+
+def offered(channels: Iterable[Channel]) -> tuple[str, ...]:
+    """The quantities that a panel can show: the usual ones first, the others by name."""
+    names = {channel.quantity for channel in channels if channel.part in ("magnitude", "value")}
+    return (*(name for name in USUAL if name in names), *sorted(names.difference(USUAL)))
 
 
 _TOGETHER = {phase: group for group in (("A", "B", "C"), ("AB", "BC", "CA")) for phase in group}
@@ -40,7 +61,8 @@ _TOGETHER = {phase: group for group in (("A", "B", "C"), ("AB", "BC", "CA")) for
 class Choice:
     """Which channel of its quantity a panel shows: the person chooses a terminal and a phase."""
 
-    def __init__(self, quantity: Quantity, channels: ChannelSet) -> None:
+    def __init__(self, quantity: Quantity, channels: Iterable[Channel]) -> None:
+        self.quantity = quantity
         self._terminals: dict[str, list[Channel]] = {}
         for channel in channels:
             if channel.quantity == quantity.name and channel.part in ("magnitude", "value"):

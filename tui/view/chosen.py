@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from gridtop.channels import ChannelSet
+from collections.abc import Iterable, Sequence
+
+from gridtop.channels import Channel
 from gridtop.client import TelemetryRequest
 
 from . import choices
 from .axis import Axis
-from .choices import QUANTITIES, Choice
+from .choices import PANELS, USUAL, Choice, Quantity
 from .graph import SCALES, Scale
 
 _MINUTE, _HOUR = 60.0, 3600.0
@@ -23,7 +25,8 @@ class Chosen:
 
     def __init__(self) -> None:
         self.choices: list[Choice] = []
-        self.axes = [Axis() for _ in QUANTITIES]
+        self._channels: tuple[Channel, ...] = ()
+        self.axes = [Axis() for _ in USUAL]
         self.selected = 0
         self.window = _MINUTE
         self.scale: Scale = "fit"
@@ -31,9 +34,33 @@ class Chosen:
         """Whether the panels are large enough for several phases unless someone says otherwise."""
         self._overlay: bool | None = None
 
-    def offer(self, channels: ChannelSet) -> None:
-        """Choose from these channels."""
-        self.choices = [Choice(quantity, channels) for quantity in QUANTITIES]
+    def offer(self, channels: Iterable[Channel], panels: Sequence[str] = ()) -> None:
+        """Choose from these channels; `panels` are the quantities to begin with."""
+        self._channels = tuple(channels)
+        names = (*panels, *(name for name in USUAL if name not in panels))[:PANELS]
+        self.choices = [self._choice(name) for name in names]
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What panels can show, by name."""
+        return choices.offered(self._channels)
+
+    def quantity(self, panel: int) -> Quantity:
+        """What a panel is about."""
+        return self.choices[panel].quantity if self.choices else choices.quantity(USUAL[panel])
+
+    def show_quantity(self, name: str) -> None:
+        """Let the selected panel show another quantity, at the same terminal if it can."""
+        before = self.choice
+        if before is None:
+            return
+        self.choices[self.selected] = self._choice(name)
+        if before.channel is not None:
+            self.choices[self.selected].go_to(before.channel.terminal)
+        self.axes[self.selected] = Axis()
+
+    def _choice(self, name: str) -> Choice:
+        return Choice(choices.quantity(name, self._channels), self._channels)
 
     @property
     def choice(self) -> Choice | None:
@@ -56,7 +83,7 @@ class Chosen:
 
     def select(self, panel: int) -> None:
         """Make a panel (0 to 3) the one that keys speak of."""
-        self.selected = panel % len(QUANTITIES)
+        self.selected = panel % PANELS
 
     def next_terminal(self, everywhere: bool) -> None:
         """Show the next terminal in the selected panel, or take all panels along."""
@@ -66,7 +93,7 @@ class Chosen:
         if everywhere and self.choice.channel is not None:
             for choice in self.choices:
                 choice.go_to(self.choice.channel.terminal)
-        self.axes = [Axis() for _ in QUANTITIES]
+        self.axes = [Axis() for _ in USUAL]
 
     def next_phase(self, everywhere: bool) -> None:
         """Show the next phase in the selected panel, or in all."""
@@ -83,7 +110,7 @@ class Chosen:
         """Fit the data, show the limits too, or hold the scale as it is."""
         self.scale = SCALES[(SCALES.index(self.scale) + 1) % len(SCALES)]
         if self.scale != "fixed":
-            self.axes = [Axis() for _ in QUANTITIES]
+            self.axes = [Axis() for _ in USUAL]
 
     def widen(self, steps: int) -> None:
         """Look back further (positive) or less far."""

@@ -37,6 +37,7 @@ class Line:
     rule: str
     channel: str
     message: str
+    event: Event
     severity: Severity = "info"
     terminal: str = ""
     row: int = 0
@@ -65,6 +66,7 @@ def line_of(event: Event, glyphs: Glyphs) -> Line:
         glyphs.plain(event.rule),
         glyphs.plain(event.channel),
         glyphs.plain(event.message),
+        event,
         event.severity,
         glyphs.plain(event.terminal or re.split("[:-]", event.channel)[0]),
         event.row if event.since_row is None else event.since_row,
@@ -160,6 +162,18 @@ class EventLog:
         if self._marked >= self._bottom or self._marked < self._bottom - height:
             above = 1 if self._marked >= self._bottom else height
             self._bottom = max(min(self._marked + above, self._total), min(oldest + height, self._total))
+
+    @property
+    def spoken_of(self) -> Line | None:
+        """The line that was marked, else the newest one."""
+        if not self._lines:
+            return None
+        oldest = self._total - len(self._lines)
+        return self._lines[-1 if self._marked is None else max(0, self._marked - oldest)]
+
+    def number_of(self, line: Line) -> int:
+        """Which of the lines that match it is, from 1."""
+        return next(i for i, other in enumerate(self._lines, start=1) if other is line)
 
     def is_marked(self, line: Line) -> bool:
         """Whether this is the line that was marked."""

@@ -12,7 +12,6 @@ from gridtop.tui.glyphs import Glyphs
 
 from . import alarms, link_words, panels, seeking, status
 from .alarms import Alarm, alarm_rows
-from .choices import QUANTITIES
 from .chosen import Chosen
 from .filtering import Filter
 from .graph import Curve, Limit
@@ -72,7 +71,7 @@ class Model:
     def greet(self, hello: Hello) -> None:
         """Learn which channels there are."""
         self.hello = hello
-        self.chosen.offer(hello.channels)
+        self.chosen.offer((*hello.channels, *hello.offered), hello.screen.panels)
         self._limits = _by_channel(hello.limits)
 
     def receive(self, snapshot: Snapshot) -> None:
@@ -259,7 +258,7 @@ class Model:
     def panel(self, number: int) -> Panel:
         """What a panel (0 to 3) shows."""
         chosen = self.chosen
-        quantity, selected = QUANTITIES[number], number == chosen.selected
+        quantity, selected = chosen.quantity(number), number == chosen.selected
         choice = chosen.choices[number] if chosen.choices else None
         channel = choice.channel if choice else None
         if choice is None or channel is None:
@@ -287,18 +286,18 @@ class Model:
         return panels.measured(shown, curve, tuple(other for other in others if other), not good)
 
     def _curve(self, name: str, phase: str) -> tuple[Curve | None, bool]:
-        """The envelope of a channel, and whether its newest frame is good."""
+        """The envelope of a channel, and whether its newest frame has a value beyond doubt."""
         telemetry = self.telemetry
         if telemetry is None or name not in telemetry.channels:
             return None, False
         row = telemetry.channels.index(name)
         latest = float(telemetry.latest[row])
         curve = Curve(self.glyphs.plain(phase), latest, telemetry.minimum[row], telemetry.maximum[row])
-        return curve, math.isfinite(latest) and not telemetry.stale[row]
+        return curve, math.isfinite(latest) and not (telemetry.stale[row] or telemetry.doubtful[row])
 
     def _alarm_of(self, number: int) -> tuple[str, str]:
         """Severity and word of the first alarm of a panel: of its channel, else of its quantity."""
-        quantity, channel = QUANTITIES[number], self.chosen.choices[number].channel
+        quantity, channel = self.chosen.quantity(number), self.chosen.choices[number].channel
         elsewhere = ""
         for alarm in self.alarms:
             source = alarm.source

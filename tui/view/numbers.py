@@ -34,9 +34,10 @@ def value_and_prefix(value: float, unit: str, digits: int) -> tuple[str, str]:
 
 
 def with_unit(value: float, unit: str, digits: int = 4) -> str:
-    """`131.9 kV`, `59.984 Hz`, `0.912 pu`, `--` when there is no value."""
+    """`131.9 kV`, `59.984 Hz`, `0.912 pu`, `0.97` for a plain ratio, `--` when there is no value."""
     number, prefix = value_and_prefix(value, unit, digits)
-    return number if number == "--" else f"{number} {prefix}{unit}".rstrip()
+    shown = "" if unit == "1" else unit
+    return number if number == "--" else f"{number} {prefix}{shown}".rstrip()
 
 
 def compact(value: float, unit: str, digits: int = 4) -> str:

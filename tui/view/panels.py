@@ -26,6 +26,8 @@ _LARGE = (44, 9)
 """Columns and rows from which on a graph has an axis with values."""
 _WITH_EXTREMES = 62
 """Cells from which on a panel of one row shows the lowest and highest value too."""
+_LONGEST_NAME = 9
+"""Letters of a quantity's name (`FREQUENCY`) that stand before its place."""
 _MARGIN = 2
 """Cells at the left for the bar that marks the selected panel."""
 
@@ -48,7 +50,7 @@ class Panel:
     limits: tuple[Limit, ...] = ()
     scale: Scale = "fit"
     bad: bool = False
-    """The newest frame has no good value: `?`."""
+    """The newest frame has no good value, or a doubtful one: `?`."""
     stale: bool = False
     """Nothing new has come for a while: `~`."""
     severity: str = ""
@@ -172,8 +174,16 @@ def _bar(panel: Panel, glyphs: Glyphs) -> Span:
 
 
 def _label(panel: Panel, glyphs: Glyphs) -> Row:
-    name = Span(f"{panel.number} {panel.quantity.name.upper():<9} ", "title" if panel.selected else "plain")
-    return _bar(panel, glyphs), name, Span(panel.place, "plain" if panel.place else "dim")
+    words, role = panel.quantity.name.replace("_", " ").upper(), _title_role(panel)
+    place = Span(panel.place, "plain" if panel.place else "dim")
+    if len(words) > _LONGEST_NAME and panel.place:
+        # A long name is cut at its end: better that than not to know where.
+        return _bar(panel, glyphs), Span(f"{panel.number} ", role), place, Span(f" {words}", role)
+    return _bar(panel, glyphs), Span(f"{panel.number} {words:<{_LONGEST_NAME}} ", role), place
+
+
+def _title_role(panel: Panel) -> Role:
+    return "title" if panel.selected else "plain"
 
 
 def _legend(panel: Panel, large: bool, glyphs: Glyphs) -> Row:

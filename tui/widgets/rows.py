@@ -14,6 +14,8 @@ from textual.widget import Widget
 
 from gridtop.tui.view.rows import ROLES, Row, fit, width_of
 
+_BADGES = ("badge", "alert")
+
 
 class Rows(Widget):
     """Shows the rows it is given, one a line, each cut or padded to the widget's width.
@@ -52,7 +54,16 @@ class Rows(Widget):
             if self.heading and y == 0 and len(self.rows) > 1
             else Style.null()
         )
-        return Strip([Segment(span.text, styles(f"role--{span.role}") + band) for span in row], width)
+        return Strip(
+            [
+                # What stands out has a background of its own, which the band would take away.
+                Segment(
+                    span.text, styles(f"role--{span.role}") + (Style.null() if span.role in _BADGES else band)
+                )
+                for span in row
+            ],
+            width,
+        )
 
 
 def difference(before: Row, after: Row, y: int) -> Region:

@@ -1,0 +1,30 @@
+"""How detection is judged: recall by event, delay from the physical start, false alarms over free hours."""
+
+from gridtop.evaluation.event_lists import claims_of, right_places, truths_of
+from gridtop.evaluation.intervals import clopper_pearson, poisson_upper, quantile
+from gridtop.evaluation.matching import Claim, Judgement, Run, Task, Truth, free_hours, judge, merged
+from gridtop.evaluation.report import FalseAlarms, Rate, Recall, Report, evaluate
+from gridtop.evaluation.tables import markdown
+
+__all__ = [
+    "Claim",
+    "FalseAlarms",
+    "Judgement",
+    "Rate",
+    "Recall",
+    "Report",
+    "Run",
+    "Task",
+    "Truth",
+    "claims_of",
+    "clopper_pearson",
+    "evaluate",
+    "free_hours",
+    "judge",
+    "markdown",
+    "merged",
+    "poisson_upper",
+    "quantile",
+    "right_places",
+    "truths_of",
+]

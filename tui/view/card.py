@@ -1,0 +1,79 @@
+"""An event in full: everything that is known of it, for a page of its own."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+import numpy as np
+
+from gridtop.events import Detail, Event
+from gridtop.tui.glyphs import Glyphs
+
+from . import numbers
+from .rows import Role, Row, Span
+from .times import date_of, instant, time_of_day
+
+_NAME = 18
+"""Cells of the names at the left."""
+_NARROWEST = 20
+
+
+def card_rows(event: Event, width: int, glyphs: Glyphs) -> tuple[Row, ...]:
+    """The event's message, its facts, and the details of its kind, wrapped to `width` cells."""
+    role: Role = event.severity if event.severity in ("warning", "critical") else "strong"
+    rows: list[Row] = [(Span(line, role),) for line in _wrapped(glyphs.plain(event.message), width)]
+    rows.append(())
+    for name, value in _facts(event):
+        rows += _named(name, glyphs.plain(value), width)
+    if event.details:
+        rows.append(())
+        for name, detail in event.details.items():
+            rows += _named(glyphs.plain(name).replace("_", " "), glyphs.plain(_worded(detail)), width)
+    rows.append(())
+    rows += _named("id", event.id, width)
+    return tuple(rows)
+
+
+def _facts(event: Event) -> Iterator[tuple[str, str]]:
+    """What every event may have, where this one has it."""
+    yield "what", f"{event.kind} {event.transition}, {event.severity}"
+    yield "when", _when(event.time, event.row)
+    if event.since_row is not None and event.since_row != event.row:
+        yield "since", _when(event.since, event.since_row)
+    yield "rule", event.rule
+    place = " ".join(part for part in (event.terminal, event.phase) if part)
+    if place:
+        yield "where", place
+    if event.channel:
+        yield "channel", event.channel
+    if event.value is not None:
+        yield "value", numbers.with_unit(event.value, event.unit, 5)
+    if event.limit is not None:
+        side = {"low": "low ", "high": "high ", "abs": "either way "}.get(event.direction, "")
+        yield "limit", side + numbers.with_unit(event.limit, event.unit, 5)
+    if event.pass_number > 1:
+        yield "pass", str(event.pass_number)
+
+
+def _when(time: np.datetime64 | None, row: int) -> str:
+    at = instant(time)
+    return f"row {row}" if at is None else f"{date_of(at)} {time_of_day(at, 3)} UTC, row {row}"
+
+
+def _worded(detail: Detail) -> str:
+    if detail is None:
+        return "unknown"
+    if isinstance(detail, bool):
+        return "yes" if detail else "no"
+    return f"{detail:.6g}" if isinstance(detail, float) else str(detail)
+
+
+def _named(name: str, value: str, width: int) -> list[Row]:
+    lines = _wrapped(value, width - _NAME - 1)
+    heads = [f"{name[:_NAME]:<{_NAME}} "] + [" " * (_NAME + 1)] * (len(lines) - 1)
+    return [(Span(head, "dim"), Span(line, "plain")) for head, line in zip(heads, lines, strict=True)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(_NARROWEST, width), break_on_hyphens=False) or [""]
