@@ -466,3 +466,19 @@ def test_benchmark_judges_rules_and_kinds_that_there_are() -> None:
         assert set(task) <= {field.name for field in dataclasses.fields(Task)}
         for glob in (*task.get("finds", ()), *task.get("explained_by", ())):
             assert fnmatch.filter(KINDS, glob), f"{name}: there is no kind {glob}"
+
+
+def test_an_injection_that_deceives_a_bus_may_be_found_at_each_of_its_terminals() -> None:
+    def places(mode: str) -> frozenset[str]:
+        event = {
+            "kind": "injection",
+            "place": "L1 R1 R2",
+            "start_ms": 0,
+            "end_ms": 1,
+            "parameters": {"mode": mode},
+        }
+        [truth] = truths_of({"events": [event]}, SITE)
+        return truth.places
+
+    assert places("consistent") == {"L1", "R1", "R2", "B2"}
+    assert places("bus") == {"L1", "R1", "R2", "B2", "R3", "L2"}

@@ -158,6 +158,14 @@ def test_an_attacker_who_deceives_the_whole_bus_is_betrayed_by_the_other_line() 
     assert set(found) == {"R3:suspicious"}
 
 
+def test_angles_that_jump_are_no_drifting_clock() -> None:
+    found = verdict(
+        LoadStep(2, level=1.1), Injection(7, duration=3, fault=FAULT, mode="replay", ends="first", lag=6.0)
+    )
+    assert set(found) == {"R1:suspicious"}
+    assert "its angles jumped by" in found["R1:suspicious"][1]
+
+
 def swapped(block: Block, first: str, second: str) -> Block:
     values = block.values.copy()
     for kind in ("M", "A"):

@@ -25,11 +25,20 @@ def truths_of(document: Mapping[str, Any], site: Site) -> list[Truth]:
             kind=str(event["kind"]),
             start=event["start_ms"] / 1000,
             end=event["end_ms"] / 1000,
-            places=right_places(str(event.get("place", "")), site),
+            places=_places(event, site),
             classes=_classes(event),
         )
         for event in document["events"]
     ]
+
+
+def _places(event: Mapping[str, Any], site: Site) -> frozenset[str]:
+    """Where an event may be found: an injection that deceives a whole bus falsifies every terminal there."""
+    place = str(event.get("place", ""))
+    if event["kind"] == "injection" and event.get("parameters", {}).get("mode") == "bus":
+        buses = [t for t in site.terminals_of_buses.values() if set(place.split()) & set(t)]
+        place = " ".join([place, *(terminal for terminals in buses for terminal in terminals)])
+    return right_places(place, site)
 
 
 def right_places(place: str, site: Site) -> frozenset[str]:

@@ -40,18 +40,26 @@ class Laws(NamedTuple):
     voltage: Floats
     current: Floats
     gain: Floats
-    clock: Floats
-    """As if the clocks at the ends disagreed; 0 where nothing looks like that."""
+    turn: Floats
+    """As if one end were turned against the other, as a wrong clock does; 0 where nothing looks like that."""
     degrees: Floats
     shaken: Bools
     """Where there is a short circuit on the line."""
     switched: Bools
     """Where it opened or closed."""
+    sudden: Bools
+    """Where the turn came at once: clocks drift, they do not jump."""
+
+    @property
+    def clock(self) -> Floats:
+        """(n,) how far the clocks at the ends disagree."""
+        return np.where(self.sudden & ~np.isnan(self.turn), 0.0, self.turn)
 
     @property
     def broken(self) -> Floats:
         """(n,) the law that is broken most; 0 where a clock explains it."""
-        broken: Floats = np.fmax.reduce([self.voltage, self.current, self.gain])
+        jump = np.where(self.sudden, self.turn, np.nan)
+        broken: Floats = np.fmax.reduce([self.voltage, self.current, self.gain, jump])
         return np.where((self.clock >= 1) & ~np.isnan(broken), 0.0, broken)
 
     @property
@@ -66,6 +74,8 @@ class Laws(NamedTuple):
 
     def words(self, i: int) -> str:
         """What one frame shows."""
+        if self.sudden[i] and self.turn[i] >= 1:
+            return f"suspicious data, its angles jumped by {abs(self.degrees[i]):.3g} degrees"
         told = [
             (self.voltage[i], "the voltage law along the line is broken"),
             (self.current[i], "the currents at the ends differ"),

@@ -82,3 +82,16 @@ class Peaks:
         if len(holds):
             self._peaks = peaks[:, -1].copy()
         return peaks
+
+
+class Delayed:
+    """Series as they were some frames ago; NaN before the first."""
+
+    def __init__(self, series: int, frames: int) -> None:
+        self._kept = np.full((series, frames), np.nan)
+
+    def __call__(self, values: Floats) -> Floats:
+        """(k, n) the values (k, n) of that time."""
+        joined = np.concatenate((self._kept, values), axis=1)
+        self._kept = joined[:, joined.shape[1] - self._kept.shape[1] :].copy()
+        return joined[:, : values.shape[1]]

@@ -11,7 +11,7 @@ from pydantic import Field
 from gridtop.api import Block, ChannelSet, Duration, Scores, Settings, Site
 
 from .laws import Evidence, Laws, Told, always, told_of
-from .readings import Bools, Floats, Frames, Lasting, Peaks, any_of, trusted
+from .readings import Bools, Delayed, Floats, Frames, Lasting, Peaks, any_of, trusted
 from .signatures import named_causes, sagging
 
 BEYOND = 20.0
@@ -19,6 +19,8 @@ BEYOND = 20.0
 OF_LINES = ("clock", "suspicious")
 CAUSES = ("vt_fuse", "open_ct", "swapped_phases", *OF_LINES)
 """The outputs of a line, and of a terminal."""
+SUDDEN = 2.0
+"""Degrees within the time to settle: clocks that lose their reference drift by less."""
 UNKNOWN_RATE = 30.0
 
 
@@ -106,6 +108,8 @@ class Physics:
         self._shaken = Lasting(2 * self._settling)
         self._case = Lasting(2 * self._settling)
         self._jumps = Peaks(len(self._terminals))
+        self._turns = Peaks(len(self._lines))
+        self._before = Delayed(len(self._lines), self._settling)
         self.outputs: Sequence[str] = [
             *(f"{terminal}:{cause}" for terminal in self._terminals for cause in CAUSES),
             *(f"{line}:{cause}" for line in self._lines for cause in OF_LINES),
@@ -116,7 +120,10 @@ class Physics:
         frames = Frames(trusted(block), self._columns)
         laws = {name: self._laws(frames, name) for name in self._lines}
         buses = {t: frames("bus_mismatch", t) / self._config.bus_mismatch for t in self._terminals}
-        evidence = Evidence(laws, buses, self._steps(frames, laws, buses))
+        broken = [law.worst >= 1 for law in laws.values()] + [bus >= 1 for bus in buses.values()]
+        case = self._case(any_of(broken, len(block)))
+        laws = self._with_jumps(laws, case)
+        evidence = Evidence(laws, buses, self._steps(frames, case))
         shaken = self._shaken(any_of([law.shaken | law.switched for law in laws.values()], len(block)))
         told: dict[str, Told] = {}
         for terminal in self._terminals:
@@ -175,17 +182,26 @@ class Physics:
         gain = (frames("efficiency", name) - 1.0) / (config.efficiency - 1.0)
         degrees = frames("clock_difference", name)
         alike = frames("clock_difference_error", name) < np.maximum(0.01, 0.3 * mismatch)
-        clock = np.where(alike, np.abs(degrees) / config.clock, 0.0)
-        voltage, current, gain, clock = (
-            np.where(quiet, law, np.nan) for law in (voltage, current, gain, clock)
+        turn = np.where(alike, np.abs(degrees) / config.clock, 0.0)
+        voltage, current, gain, turn = (
+            np.where(quiet, law, np.nan) for law in (voltage, current, gain, turn)
         )
-        return Laws(voltage, current, gain, clock, degrees, shaken, switched)
+        return Laws(voltage, current, gain, turn, degrees, shaken, switched, np.zeros_like(shaken))
 
-    def _steps(self, frames: Frames, laws: dict[str, Laws], buses: dict[str, Floats]) -> dict[str, Floats]:
+    def _with_jumps(self, laws: dict[str, Laws], case: Bools) -> dict[str, Laws]:
+        """The laws, knowing where a turn came at once since they are broken."""
+        degrees = np.array([law.degrees for law in laws.values()]).reshape(len(laws), len(case))
+        change = np.abs((degrees - self._before(degrees) + 180.0) % 360.0 - 180.0)
+        jumps = self._turns(case, np.nan_to_num(change))
+        return {
+            name: law._replace(sudden=jump > SUDDEN)
+            for (name, law), jump in zip(laws.items(), jumps, strict=True)
+        }
+
+    def _steps(self, frames: Frames, case: Bools) -> dict[str, Floats]:
         """(n,) for each terminal the largest jump of its readings since the laws are broken."""
-        broken = [law.worst >= 1 for law in laws.values()] + [bus >= 1 for bus in buses.values()]
         steps = [np.fmax(frames("current_step", t), 5.0 * frames("voltage_step", t)) for t in self._terminals]
-        jumps = self._jumps(self._case(any_of(broken, frames.number)), np.nan_to_num(np.array(steps)))
+        jumps = self._jumps(case, np.nan_to_num(np.array(steps)))
         return dict(zip(self._terminals, jumps, strict=True))
 
     def _own(self, frames: Frames, terminal: str, shaken: Bools) -> list[Told]:
