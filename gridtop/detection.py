@@ -371,7 +371,11 @@ def _columns(detector: str, globs: Sequence[str], channels: ChannelSet) -> tuple
     if not columns:
         hints = (did_you_mean(glob, channels.names) for glob in globs)
         hint = next((hint for hint in hints if hint), "")
-        raise ConfigurationError(
-            f"detectors.{detector}.channels: {', '.join(globs)} matches no channel{hint}"
-        )
+        raise ConfigurationError(f"detectors.{detector}.channels: {_few(globs)} matches no channel{hint}")
     return columns
+
+
+def _few(globs: Sequence[str]) -> str:
+    """The first of several globs, and how many more there are."""
+    shown = ", ".join(globs[:3])
+    return f"{shown} and {len(globs) - 3} more" if len(globs) > 3 else shown

@@ -606,3 +606,17 @@ async def test_an_answer_that_comes_late_holds_up_nothing() -> None:
         assert isinstance(app.screen, Screen)
         assert app.model.chosen.selected == 1
         Late.gate.set()
+
+
+async def test_a_short_recording_fills_the_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = busy_client()
+    whole = client.transport
+    short = (
+        replace(whole, last=whole.first + np.timedelta64(2300, "ms")) if whole.first is not None else whole
+    )
+    monkeypatch.setattr(type(client), "transport", property(lambda self: short))
+    async with running(client) as pilot:
+        assert pilot.app.model.chosen.window == 5.0
+        await pilot.press("minus")
+        await settled(pilot)
+        assert pilot.app.model.chosen.window == 2.0

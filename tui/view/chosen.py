@@ -14,7 +14,7 @@ from .graph import SCALES, Scale
 
 _MINUTE, _HOUR = 60.0, 3600.0
 WINDOWS = (
-    *(5.0, 10.0, 30.0, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE),
+    *(1.0, 2.0, 5.0, 10.0, 30.0, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE),
     *(_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, 24 * _HOUR),
 )
 """Seconds that panels and charts may look back."""
@@ -111,6 +111,10 @@ class Chosen:
         self.scale = SCALES[(SCALES.index(self.scale) + 1) % len(SCALES)]
         if self.scale != "fixed":
             self.axes = [Axis() for _ in USUAL]
+
+    def suit(self, seconds: float) -> None:
+        """Look back no further than a short recording reaches, so that it fills the panels."""
+        self.window = min(self.window, next((w for w in WINDOWS if w >= seconds), WINDOWS[-1]))
 
     def widen(self, steps: int) -> None:
         """Look back further (positive) or less far."""

@@ -6,6 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
+import numpy as np
+
 from gridtop.client import Hello, LimitLine, Link, Snapshot, Telemetry
 from gridtop.events import Event
 from gridtop.tui.glyphs import Glyphs
@@ -80,6 +82,7 @@ class Model:
         if before is None:
             # A screen that comes late does not read the whole history.
             self.seq = max(0, snapshot.seq - LONGEST)
+            self._suit_window(snapshot)
         elif snapshot.seq < self.seq:
             self.seq, self.log, self.timeline = 0, EventLog(), Timeline()
         if before is None or _place(before) != _place(snapshot):
@@ -89,6 +92,11 @@ class Model:
         self.alarms = alarms.in_order(
             snapshot.alarms, self.hello.channels if self.hello else None, self.glyphs
         )
+
+    def _suit_window(self, snapshot: Snapshot) -> None:
+        first, last = snapshot.transport.first, snapshot.transport.last
+        if first is not None and last is not None and last > first:
+            self.chosen.suit((last - first) / np.timedelta64(1, "s"))
 
     def take(self, events: Sequence[Event]) -> None:
         """Put events into the log."""
