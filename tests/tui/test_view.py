@@ -322,7 +322,7 @@ def test_the_window_grows_and_shrinks_within_its_steps() -> None:
     assert (model.chosen.window, model.chosen.window_words) == (86_400, "24 h")
     for _ in range(15):
         model.chosen.widen(-1)
-    assert (model.chosen.window, model.chosen.window_words) == (5, "5 s")
+    assert (model.chosen.window, model.chosen.window_words) == (1, "1 s")
 
 
 def test_an_alarm_on_a_derived_quantity_marks_the_panel_of_its_channel() -> None:
