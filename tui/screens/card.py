@@ -14,7 +14,8 @@ from gridtop.tui.view.model import Model
 from gridtop.tui.view.rows import Span
 from gridtop.tui.widgets.rows import Rows
 
-_MARGIN = 4
+_MARGIN = 6
+"""Cells beside the text: the padding on both sides, the scroll bar and a gap before it."""
 
 
 class Card(Screen[None]):

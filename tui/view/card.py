@@ -29,6 +29,8 @@ def card_rows(event: Event, width: int, glyphs: Glyphs) -> tuple[Row, ...]:
     if event.details:
         rows.append(())
         for name, detail in event.details.items():
+            if detail is None:
+                continue
             rows += _named(glyphs.plain(name).replace("_", " "), glyphs.plain(_worded(detail)), width)
     rows.append(())
     rows += _named("id", event.id, width)
@@ -62,8 +64,6 @@ def _when(time: np.datetime64 | None, row: int) -> str:
 
 
 def _worded(detail: Detail) -> str:
-    if detail is None:
-        return "unknown"
     if isinstance(detail, bool):
         return "yes" if detail else "no"
     return f"{detail:.6g}" if isinstance(detail, float) else str(detail)
