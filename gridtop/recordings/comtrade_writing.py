@@ -34,8 +34,8 @@ class Outline:
 
     channels: ChannelSet
     frames: int = 0
-    first: np.datetime64 = field(default_factory=lambda: np.datetime64("NaT"))
-    last: np.datetime64 = field(default_factory=lambda: np.datetime64("NaT"))
+    first: np.datetime64 = field(default_factory=lambda: np.datetime64("NaT", "ns"))
+    last: np.datetime64 = field(default_factory=lambda: np.datetime64("NaT", "ns"))
     _step: int = 0
     _regular: bool = True
     lows: Floats = field(init=False)
