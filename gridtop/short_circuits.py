@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gridtop.blocks import Block, Floats, Quality
+from gridtop.blocks import Block, Flags, Floats, Quality
 from gridtop.channels import ChannelSet
 from gridtop.events import Event, event_id
 from gridtop.quantities.layout import Layout
-from gridtop.quantities.recent import Recent
 from gridtop.quantities.work import Work
 from gridtop.short_circuits_card import Line, card
 from gridtop.short_circuits_following import Episode, Frame, Thresholds
@@ -37,6 +36,8 @@ DIP = 0.02
 """Of the voltage before: one phase at one end loses at least this. An open current transformer costs none."""
 ONE_END_DIP = 0.1
 """The same where the other end is not measured: the outage of a neighbour costs less."""
+_PIECE = 256
+"""Frames looked at together: in few of them nothing happens, and nothing has to be computed."""
 _HISTORY, _SKIPPED = 18, 3
 """Frames before a frame that say what is usual; the last few may hold the beginning already."""
 
@@ -67,10 +68,9 @@ class ShortCircuits:
         self._watches = _watches(self._layout, site)
         self._episodes: list[Episode | None] = [None] * len(self._watches)
         self._angles = _angle_columns(self._layout)
-        size = _HISTORY
-        self._phasors: Recent[np.float64] = Recent(size, np.float64(np.nan))
-        self._flags: Recent[np.float64] = Recent(size, np.float64(0.0))
-        self._times: Recent[np.int64] = Recent(size, np.int64(np.iinfo(np.int64).min // 2))
+        voltages = self._layout.voltage[0].ravel()
+        self._voltages = voltages[voltages >= 0]
+        self._tail = _Tail(channels)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -79,9 +79,20 @@ class ShortCircuits:
 
     def process(self, block: Block) -> list[Event]:
         """The cards that became known within the next block, in order of row."""
-        if not self._watches or not len(block):
+        if not self._watches:
             return []
-        window = self._window(block)
+        events: list[Event] = []
+        for start in range(0, len(block), _PIECE):
+            events += self._process(block.slice(start, start + _PIECE))
+        return sorted(events, key=lambda event: event.order)
+
+    def _process(self, piece: Block) -> list[Event]:
+        joined = self._tail.join(piece)
+        if not any(episode is not None for episode in self._episodes) and not self._may_dip(
+            joined.values[:, self._voltages]
+        ):
+            return []
+        window = self._window(joined)
         events: list[Event] = []
         for number, watch in enumerate(self._watches):
             seen = _Seen(window, watch)
@@ -99,19 +110,19 @@ class ShortCircuits:
                     self._episodes[number] = None
                     events += self._card(watch, episode, frame)
                 at += 1
-        return sorted(events, key=lambda event: event.order)
+        return events
+
+    def _may_dip(self, voltages: Floats) -> bool:
+        """Whether any voltage (n, k) falls far enough: without that nothing needs to be looked at closer."""
+        lowest, highest = np.fmin.reduce(voltages, axis=0), np.fmax.reduce(voltages, axis=0)
+        return bool((lowest < (1 - DIP) * highest).any())
 
     def _window(self, block: Block) -> _Window:
         work = Work(self._layout, block).trusted_locally
         parts = [work.voltage.re, work.voltage.im, work.current.re, work.current.im]
         nowhere = np.full((4, 1, 3, len(block)), np.nan)  # what row -1 finds
-        joined = self._phasors.join(np.concatenate((np.stack(parts), nowhere), axis=1))
-        return _Window(
-            joined,
-            self._flags.join(self._unsynchronised(block)),
-            self._times.join(work.time),
-            block.row - _HISTORY,
-        )
+        phasors = np.concatenate((np.stack(parts), nowhere), axis=1)
+        return _Window(phasors, self._unsynchronised(block), work.time, block.row)
 
     def _unsynchronised(self, block: Block) -> Floats:
         """(T + 1, n) 1 where a terminal's clock is not locked."""
@@ -150,6 +161,35 @@ class ShortCircuits:
 
     def _time(self, nanoseconds: int) -> np.datetime64 | None:
         return np.datetime64(nanoseconds, "ns") if self._clock == "utc" else None
+
+
+class _Tail:
+    """The last frames before a block, to be joined with it; before the first there is nothing but NaN."""
+
+    def __init__(self, channels: ChannelSet) -> None:
+        self._channels = channels
+        self._time = np.full(_HISTORY, np.iinfo(np.int64).min // 2).view("datetime64[ns]")
+        self._values = np.full((_HISTORY, len(channels)), np.nan)
+        self._quality: Flags | None = None
+
+    def join(self, block: Block) -> Block:
+        """The block with the frames before it, its row that of the first of them."""
+        channels = len(self._channels)
+        time = np.concatenate((self._time, block.time.astype("datetime64[ns]", copy=False)))
+        values = np.concatenate((self._values, block.values[:, :channels]))
+        quality = None
+        if self._quality is not None or block.quality is not None:
+            own = (self._quality, block.quality)
+            shapes = ((_HISTORY, channels), (len(block), channels))
+            quality = np.concatenate(
+                [
+                    np.zeros(shape, dtype=np.uint16) if flags is None else flags[:, :channels]
+                    for flags, shape in zip(own, shapes, strict=True)
+                ]
+            )
+        self._time, self._values = time[-_HISTORY:].copy(), values[-_HISTORY:].copy()
+        self._quality = None if quality is None else quality[-_HISTORY:].copy()
+        return Block(self._channels, time, values, quality, {}, block.row - _HISTORY)
 
 
 @dataclass(frozen=True, slots=True)
