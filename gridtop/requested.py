@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from gridtop.baseline import Baseline
@@ -69,19 +71,7 @@ class Requested:
         rows = np.array(list(wanted.values()), dtype=np.intp)
         for name in ("minimum", "maximum", "latest", "lowest", "highest", "stale", "doubtful"):
             getattr(answer, name)[rows] = getattr(own, name)
-        end = answer.end if answer.end is not None else own.end
-        return Telemetry(
-            answer.channels,
-            answer.window,
-            end,
-            answer.minimum,
-            answer.maximum,
-            answer.latest,
-            answer.lowest,
-            answer.highest,
-            answer.stale,
-            answer.doubtful,
-        )
+        return answer if answer.end is not None else replace(answer, end=own.end)
 
     def _follow(self, wanted: dict[str, int], history: History) -> None:
         """See to it that these are followed; what is new is computed from the frames that are kept."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridtop.config import load
-from gridtop.contracts import Settings
 from gridtop.events import Event
 from gridtop.monitor import Monitor
 from gridtop.registry import discover
@@ -88,29 +86,13 @@ EXPECTED = {
 }
 
 
-class Kept:
-    """A sink that keeps what it gets."""
-
-    Config = Settings
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    async def open(self) -> None: ...
-
-    async def send(self, events: Sequence[Event]) -> None:
-        self.events += events
-
-    async def close(self) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def microgrid() -> list[Event]:
     async def watch() -> list[Event]:
-        kept = Kept()
         configuration = load(FOLDER / "microgrid.yaml", environment={})
-        await Monitor(configuration, extra_sinks={"kept": kept}, stop_at_end=True, keep_history=False).run()
-        return kept.events
+        monitor = Monitor(configuration, stop_at_end=True, keep_history=False)
+        await monitor.run()
+        return list(monitor.events(0, 10**6))
 
     return asyncio.run(watch())
 

@@ -19,7 +19,6 @@ from gridtop.site import Line, Site
 Index = npt.NDArray[np.intp]
 PHASES = ("A", "B", "C")
 SEQUENCES = ("+", "-", "0")
-LOOPS = ("A", "B", "C", "AB", "BC", "CA")
 POWER_UNITS = ("W", "var", "VA")
 EVERYWHERE = "system"
 

@@ -22,7 +22,6 @@ DAY_S = 86_400.0
 TOUR_S = 3 * DAY_S
 """After so long the tour of events begins again."""
 NOMINAL_V = 480.0
-NOMINAL_HZ = 60.0
 NO_EVENT = "NoEvents"
 
 COLUMNS: dict[str, int] = {
