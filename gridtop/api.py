@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gridtop.blocks import DOUBTFUL, NO_VALUE, Block, Quality, seconds_to_time
     from gridtop.channels import Channel, ChannelSet
-    from gridtop.contracts import Detector, Extent, Host, Scores, Seekable, Settings, Sink, Source
+    from gridtop.contracts import (
+        Calibrated,
+        Detector,
+        Explains,
+        Extent,
+        Host,
+        Scores,
+        Seekable,
+        Settings,
+        Sink,
+        Source,
+    )
     from gridtop.errors import SourceError
     from gridtop.events import Event
     from gridtop.site import Site
@@ -24,6 +35,7 @@ __all__ = [
     "NO_VALUE",
     "Amperes",
     "Block",
+    "Calibrated",
     "Channel",
     "ChannelSet",
     "CommandSpec",
@@ -31,6 +43,7 @@ __all__ = [
     "DetectorSpec",
     "Duration",
     "Event",
+    "Explains",
     "Extent",
     "Hertz",
     "Host",
@@ -52,7 +65,18 @@ __all__ = [
 _ROOMS = {
     "gridtop.blocks": ("DOUBTFUL", "NO_VALUE", "Block", "Quality", "seconds_to_time"),
     "gridtop.channels": ("Channel", "ChannelSet"),
-    "gridtop.contracts": ("Detector", "Extent", "Host", "Scores", "Seekable", "Settings", "Sink", "Source"),
+    "gridtop.contracts": (
+        "Calibrated",
+        "Detector",
+        "Explains",
+        "Extent",
+        "Host",
+        "Scores",
+        "Seekable",
+        "Settings",
+        "Sink",
+        "Source",
+    ),
     "gridtop.errors": ("SourceError",),
     "gridtop.events": ("Event",),
     "gridtop.site": ("Site",),

@@ -65,6 +65,28 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class Explains(Protocol):
+    """A detector that can say which channels a score rests on. It is asked only when an alarm is raised."""
+
+    def explain(self, frame: int, output: int) -> npt.NDArray[np.float64]:
+        """(c,) the share of each channel in the score of one output at one frame of the block scored last.
+
+        Shares are 0 or more and add up to 1, or are all 0 when nothing can be said. How the stream was cut
+        may not change them.
+        """
+        ...
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A detector that knows what its scores are like when nothing is wrong: rules may say `q99.9`."""
+
+    def quantile(self, share: float) -> float:
+        """The score that this share (0 to 1) of ordinary frames stays below; ValueError when not known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What a source or a sink is told about the place it works in.

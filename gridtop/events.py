@@ -28,6 +28,14 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 
 @dataclass(frozen=True, slots=True)
+class Contribution:
+    """One of the channels that a detector's alarm rests on, and its share of the score, 0 to 1."""
+
+    channel: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened, with everything a reader needs to understand it.
 
@@ -39,6 +47,8 @@ class Event:
     from 1, and `wall` is when (seconds since 1970): both are 0 until the monitor publishes the event.
     `details` holds what a kind has besides, such as type and place of a short circuit: numbers, texts or
     None by name.
+    `cause` are the channels that contributed most to a detector's score, the largest share first;
+    `cause_approximate` is true when the host had to find out by trial which they are.
     """
 
     id: str
@@ -63,6 +73,8 @@ class Event:
     seq: int = 0
     wall: float = 0.0
     details: Mapping[str, Detail] = field(default_factory=dict)
+    cause: tuple[Contribution, ...] = ()
+    cause_approximate: bool = False
 
     @property
     def order(self) -> tuple[int, str, str, str]:
@@ -97,6 +109,8 @@ class Event:
             "pass": self.pass_number,
             "message": self.message,
             "details": {name: _plain(value) for name, value in self.details.items()},
+            "cause": [{"channel": part.channel, "share": part.share} for part in self.cause],
+            "cause_approximate": self.cause_approximate,
             "wall": iso_time(np.datetime64(round(self.wall * 1000), "ms")) if self.wall else None,
         }
 
