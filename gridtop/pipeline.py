@@ -32,10 +32,11 @@ MOST_REASONS = 5
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a block: the block with its quantities, and the events in it."""
+    """What became of a block: the block with its quantities, the events in it, and the detectors' scores."""
 
     block: Block
     events: list[Event]
+    detected: Detected
 
 
 class Pipeline:
@@ -112,7 +113,7 @@ class Pipeline:
         async with self._judging:
             judged = await asyncio.to_thread(self._judge, extended, detected)
         events = self._data_quality.process(block) + judged
-        return Result(extended, sorted(events, key=lambda event: event.order))
+        return Result(extended, sorted(events, key=lambda event: event.order), detected)
 
     def begin_pass(self, number: int) -> list[Event]:
         """Start afresh: detectors, delays and counts forget; the open alarms' `reset` events are returned."""
