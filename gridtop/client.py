@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridtop.channels import Channel, ChannelSet
-from gridtop.events import Event, Severity
+from gridtop.events import Contribution, Event, Severity
 
 if TYPE_CHECKING:
     from gridtop.monitor import Monitor
@@ -131,6 +131,9 @@ class ActiveAlarm:
     since: np.datetime64 | None
     latched: bool = False
     acknowledged: bool = False
+    cause: tuple[Contribution, ...] = ()
+    """The channels that a detector's score rests on, the largest share first."""
+    cause_approximate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gridtop import documents, limit_profiles
+from gridtop.alarms.quantiles import WRITE
 from gridtop.alarms.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
 from gridtop.client import FASTEST, SLOWEST
 from gridtop.documents import Document
@@ -385,7 +386,15 @@ class _Assembly:
         alarm = getattr(host, "alarm", None)
         if alarm is None and (usual := getattr(target, "alarm", None)) is not None and kind == "detector":
             alarm = self._findings.check(AlarmSettings, usual, (*path, "type"))
+        if alarm is not None and not hasattr(target, "quantile"):
+            self._refuse_quantiles(alarm, path)
         return None if host is None or config is None else _Plugin(host, target, config, alarm)
+
+    def _refuse_quantiles(self, alarm: AlarmSettings, path: KeyPath) -> None:
+        """Of a detector that knows no quantiles none can be asked."""
+        for place, quantile in alarm.quantiles():
+            message = f"{quantile} cannot be had: this detector does not know the quantiles of its scores"
+            self._findings.add((*path, "alarm", *place), f"{message}; {WRITE}")
 
     def _check_inhibition(
         self, limits: Mapping[str, LimitSettings | None], alarms: Mapping[str, AlarmSettings | None]

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import Any, Literal, NamedTuple, TypeGuard
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from gridtop.blocks import DOUBTFUL, Block, Floats
-from gridtop.channels import Channel, ChannelSet
-from gridtop.contracts import Detector, Scores
-from gridtop.errors import ConfigurationError, PluginError
-from gridtop.loading import explain
+from gridtop.channels import ChannelSet
+from gridtop.detector_posts import Output, Post, State
+from gridtop.detector_work import Answer, Shares
+from gridtop.errors import ConfigurationError
+from gridtop.events import Contribution
+from gridtop.explanations import Cause, cause_of
+from gridtop.late_scores import LateScores
 from gridtop.problems import did_you_mean
 from gridtop.site import UNDESCRIBED, Site
-from gridtop.text import clean
-
-DIGITS = 6
-"""Decimals kept of a score: model arithmetic differs in the last bits from one block size to another."""
 
 LIVE_BUDGET_S = 1.0
 REPLAY_BUDGET_S = 30.0
 """How long a block may take before its detector is held to be stuck."""
 
-PATIENCE = 3
-"""Failures in a row after which a detector is asked no more."""
+LIVE_WAIT_S = 0.05
+"""How long a live stream waits for its detectors: half of the time that a block of it spans."""
+
+LIVE_EXPLAINING_S = 0.5
+"""How long a live stream waits in all for the causes of the alarms in a block."""
+REPLAY_EXPLAINING_S = 5.0
+"""How long the search for one cause may take in a replay: long enough that only what is broken needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a detector is. `quarantined` lasts until the next pass; `error` is the latest."""
+    """How a detector is. `quarantined` lasts until the next pass; `error` is the latest.
+
+    `late` is one that a live stream does not wait for; `skipped` counts the frames of this pass that it
+    was not given because it was busy.
+    """
 
     name: str
-    state: Literal["ok", "failed", "quarantined"]
+    state: State
     error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One column of scores: the channel it makes (`zscore/R1:F`) and the channel it speaks of (`R1:F`)."""
-
-    detector: str
-    channel: Channel
-    subject: Channel
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,11 @@ class Detected:
 
     scores    (n, k)  a column for each of the k outputs, in their order; NaN is "no opinion"
     notes             by detector, or by the channel of one of its outputs, a reason in words per frame
+    parts             by detector, (n, c) shares of its channels, where it gave any
+    late              the columns whose first score is of earlier frames, because it came late
     failures          what went wrong since the last block
     channels          the block's channels with the k score channels behind them
+    row               number of the first frame
     """
 
     outputs: tuple[Output, ...]
@@ -76,6 +76,9 @@ class Detected:
     channels: ChannelSet
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
+    parts: Mapping[str, Floats] = field(default_factory=dict)
+    late: frozenset[int] = frozenset()
+    row: int = 0
 
     def extend(self, block: Block) -> Block:
         """The block with the scores as further columns; one about a doubtful value is doubtful itself."""
@@ -92,6 +95,24 @@ class Detected:
         values = np.hstack((block.values, self.scores))
         return Block(self.channels, block.time, values, quality, block.labels, block.row)
 
+    def note(self, frame: int, column: int) -> str:
+        """What the detector says in words about one of its scores, or nothing."""
+        output = self.outputs[column]
+        notes = self.notes.get(output.channel.name) or self.notes.get(output.detector)
+        return notes[frame] if notes else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Who was given a block, and what came late from earlier ones."""
+
+    given: dict[Post, Future[Answer]] = field(default_factory=dict)
+    late: dict[Post, LateScores] = field(default_factory=dict)
+
+    @property
+    def futures(self) -> list[Future[Answer]]:
+        return list(self.given.values())
+
 
 class Detection:
     """The configured detectors at work on a stream with the given channels.
@@ -100,6 +121,11 @@ class Detection:
     cannot be built is reported with the first block and left out; so is, from then on, one that fails
     three times in a row or takes longer than `budget` seconds for a block (30, or 1 on a live stream).
     A thread cannot be killed: that of a stuck detector is abandoned.
+
+    A replay waits for all of them. A live stream waits `patience` seconds (0.05): a detector that is busy
+    then is given no more blocks until it has answered, and the worst of each of its scores stands in the
+    first frame of the block at hand, for that is when it became known. `clock`, monotonic, tells how long
+    a detector has been busy: for tests.
 
     Raises ConfigurationError when the globs of a detector match no channel.
     """
@@ -112,16 +138,21 @@ class Detection:
         *,
         site: Site = UNDESCRIBED,
         budget: float | None = None,
+        patience: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget if budget is not None else LIVE_BUDGET_S if live else REPLAY_BUDGET_S
+        self.patience = self.budget if not live else LIVE_WAIT_S if patience is None else patience
+        self._live, self._clock = live, clock
         self._unreported: list[Failure] = []
         self._posts = [
-            _Post(name, target, config, _columns(name, globs, channels), channels, site)
+            Post(name, target, config, _columns(name, globs, channels), channels, site)
             for name, (target, config, globs) in instances.items()
         ]
         self._start(self._posts)
         self.outputs = tuple(output for post in self._posts for output in post.outputs)
         """The columns of every `Detected.scores`, the same for the whole run."""
+        self._places = [(post, i) for post in self._posts for i in range(len(post.outputs))]
         self._channels = self.extended(channels)
 
     def extended(self, channels: ChannelSet) -> ChannelSet:
@@ -131,26 +162,50 @@ class Detection:
         except ValueError as error:
             raise ConfigurationError(f"{error}; give the detector of that name another name") from None
 
+    def quantile(self, detector: str, share: float) -> float:
+        """The score that this share of ordinary frames stays below, as a detector says.
+
+        Raises ValueError, in words, when it does not know.
+        """
+        post = next(post for post in self._posts if post.name == detector)
+        return post.quantile(share, REPLAY_BUDGET_S)
+
     async def score(self, block: Block) -> Detected:
         """Have every detector score the block, all at the same time, and wait for them off the loop."""
-        jobs = self._submit(block)
-        futures = [asyncio.wrap_future(future) for _, future in jobs]
-        waiting = set(futures)
-        # The threads live in real time; the loop's clock need not.
-        deadline = time.monotonic() + self.budget
-        try:
-            while waiting and (left := deadline - time.monotonic()) > 0:
-                _, waiting = await asyncio.wait(waiting, timeout=left)
-        finally:
-            for future in futures:
-                future.cancel()
-        return self._collect(block, jobs)
+        turn = self._submit(block)
+        await self._until_done(turn.futures, self.patience)
+        return self._collect(block, turn)
 
     def score_now(self, block: Block) -> Detected:
         """The same for callers without an event loop."""
-        jobs = self._submit(block)
-        wait([future for _, future in jobs], timeout=self.budget)
-        return self._collect(block, jobs)
+        turn = self._submit(block)
+        wait(turn.futures, timeout=self.patience)
+        return self._collect(block, turn)
+
+    async def causes(self, detected: Detected, moments: Sequence[tuple[int, int]]) -> list[Cause]:
+        """Why the scores in some (frame, column) of the block scored last are what they are, in their order.
+
+        A score of one channel rests on that. Else the detector is asked, if it can `explain`; else its
+        `parts` tell; else, where no note says why, its channels are replaced by their medians one by one,
+        which is approximate. No more than eight of a detector in 256 rows, in the order of `moments`.
+        """
+        causes = [self._known(detected, frame, column) for frame, column in moments]
+        asked: list[tuple[int, Post, Future[Shares]]] = []
+        now = self._clock()
+        each = LIVE_EXPLAINING_S if self._live else REPLAY_EXPLAINING_S
+        until = time.monotonic() + LIVE_EXPLAINING_S if self._live else float("inf")
+        for i, (frame, column) in enumerate(moments):
+            post, output = self._places[column]
+            if causes[i] is None and self._may_ask(post, detected, frame, column):
+                asked.append((i, post, post.ask_why(frame, output, each, until, now)))
+        most = max((sum(post is other for _, other, _ in asked) for post in self._posts), default=0)
+        await self._until_done([future for *_, future in asked], each if self._live else each * most)
+        for i, post, future in asked:
+            shares = future.result() if future.done() else Shares(fault=f"no answer within {each:g} s")
+            if report := post.told_why(shares):
+                self._unreported.append(Failure(post.name, report))
+            causes[i] = cause_of(shares.shares, post.channels.names, approximate=not post.explains)
+        return [cause or Cause() for cause in causes]
 
     def restart(self) -> None:
         """Build every detector afresh for a new pass, the quarantined ones too.
@@ -167,202 +222,108 @@ class Detection:
 
     def statuses(self) -> tuple[Status, ...]:
         """How each detector is, in the order of the configuration."""
-        return tuple(Status(post.name, post.state, post.error) for post in self._posts)
+        return tuple(Status(post.name, post.state, post.error, post.skipped) for post in self._posts)
 
     def problems(self) -> tuple[str, ...]:
         """One line for each detector that does not work."""
         return tuple(f"detector {post.name}: {post.error}" for post in self._posts if post.state != "ok")
 
-    def _start(self, posts: Sequence[_Post]) -> None:
+    def _start(self, posts: Sequence[Post]) -> None:
         for post in posts:
             if fault := post.start():
                 self._unreported.append(Failure(post.name, fault))
 
-    def _submit(self, block: Block) -> list[tuple[_Post, Future[_Answer]]]:
-        if not len(block):
-            return []
-        return [(post, post.submit(block)) for post in self._posts if post.at_work]
+    async def _until_done(self, futures: Iterable[Future[Any]], seconds: float) -> None:
+        """Wait off the loop until all are done, or for so long."""
+        wrapped = [asyncio.wrap_future(future) for future in futures]
+        waiting = set(wrapped)
+        # The threads live in real time; the loop's clock need not.
+        deadline = time.monotonic() + seconds
+        try:
+            while waiting and (left := deadline - time.monotonic()) > 0:
+                _, waiting = await asyncio.wait(waiting, timeout=left)
+        finally:
+            for future in wrapped:
+                future.cancel()  # only the waiting: what a thread has to do it does
 
-    def _collect(self, block: Block, jobs: Sequence[tuple[_Post, Future[_Answer]]]) -> Detected:
-        answers = {post.name: post.answer(future, self.budget) for post, future in jobs}
+    def _submit(self, block: Block) -> _Turn:
+        """Give the block to all who are free, and take what came late from those who were not."""
+        turn = _Turn()
+        now = self._clock()
+        for post in self._posts if len(block) else ():
+            if post.at_work and self._live and post.busy:
+                if post.age(now) > self.budget:
+                    self._report(post, post.leave(self.budget))
+                else:
+                    self._skip(post, len(block))
+                continue
+            if post.at_work and post.in_flight is not None:
+                answer = self._report(post, post.take(in_time=False))
+                if answer.scores is not None:
+                    turn.late[post] = LateScores.of(answer, post.names, post.name)
+            if post.at_work:
+                turn.given[post] = post.submit(block, now)
+        return turn
+
+    def _skip(self, post: Post, frames: int) -> None:
+        if not post.skipped:
+            limit = f"{self.patience * 1000:g} ms"
+            text = f"late: no answer within {limit}; until there is one, frames are skipped for it"
+            self._unreported.append(Failure(post.name, text))
+        post.skip(frames)
+
+    def _collect(self, block: Block, turn: _Turn) -> Detected:
         columns: list[Floats] = []
         notes: dict[str, Sequence[str]] = {}
+        parts: dict[str, Floats] = {}
+        came_late: list[int] = []
         for post in self._posts:
-            answer = answers.get(post.name, _Answer())
-            if answer.fault:
-                self._unreported.append(Failure(post.name, answer.fault))
-            if isinstance(answer.note, Mapping):
-                notes |= {f"{post.name}/{clean(output)}": texts for output, texts in answer.note.items()}
-            elif answer.note is not None:
-                notes[post.name] = answer.note
+            answer = self._answer(post) if post in turn.given else Answer()
+            first = sum(column.shape[1] for column in columns)
             silence = np.full((len(block), len(post.outputs)), np.nan)
-            columns.append(silence if answer.scores is None else answer.scores)
+            scores = silence if answer.scores is None else answer.scores
+            told: Mapping[str, Sequence[str]] = answer.notes(post.name)
+            if post in turn.late:
+                scores, told, entered = turn.late[post].entered(scores, told, post.names, post.name)
+                came_late += [first + i for i in entered]
+            if answer.parts is not None:
+                parts[post.name] = answer.parts
+            notes |= told
+            columns.append(scores)
         scores = np.hstack(columns) if columns else np.empty((len(block), 0))
         failures, self._unreported = tuple(self._unreported), []
-        return Detected(self.outputs, scores, self._channels, notes, failures)
+        late = frozenset(came_late)
+        return Detected(self.outputs, scores, self._channels, notes, failures, parts, late, block.row)
 
+    def _answer(self, post: Post) -> Answer:
+        """What a detector said in time about the block at hand."""
+        if post.in_flight is not None and post.in_flight.done():
+            return self._report(post, post.take())
+        return Answer() if self._live else self._report(post, post.leave(self.budget))
 
-class _Answer(NamedTuple):
-    """What comes back from a detector for one block: scores, or what went wrong."""
+    def _report(self, post: Post, answer: Answer) -> Answer:
+        if answer.fault:
+            self._unreported.append(Failure(post.name, answer.fault))
+        return answer
 
-    scores: Floats | None = None
-    note: Sequence[str] | Mapping[str, Sequence[str]] | None = None
-    fault: str = ""
+    def _known(self, detected: Detected, frame: int, column: int) -> Cause | None:
+        """The cause of a score that nobody need be asked about; None when somebody must."""
+        output, (post, _) = self.outputs[column], self._places[column]
+        if output.of_channel:
+            return Cause((Contribution(output.subject.name, 1.0),))
+        if frame == 0 and column in detected.late:
+            return Cause()  # the frame that it is about has gone
+        if not post.explains and (parts := detected.parts.get(post.name)) is not None:
+            return cause_of(parts[frame], post.channels.names)
+        return None
 
-
-class _Post:
-    """One configured detector, with its thread, at most one block in flight, and how it has been doing."""
-
-    def __init__(
-        self,
-        name: str,
-        target: type,
-        config: BaseModel,
-        columns: Sequence[int],
-        channels: ChannelSet,
-        site: Site,
-    ) -> None:
-        self.name = name
-        self.outputs: tuple[Output, ...] = ()
-        self.state: Literal["ok", "failed", "quarantined"] = "ok"
-        self.error = ""
-        self._target, self._config = target, config
-        self._columns, self._all, self._site = columns, channels, site
-        self._places = {channel.terminal for channel in channels} | site.places | {"system"}
-        self._subset = channels.subset(columns)
-        self._failures = 0
-        self._jobs: SimpleQueue[tuple[Block, Future[_Answer]] | None] | None = None
-
-    @property
-    def at_work(self) -> bool:
-        """Whether it takes blocks."""
-        return self._jobs is not None and self.state != "quarantined"
-
-    def start(self) -> str:
-        """Build the detector and start its thread; what prevented it, or nothing."""
-        self.state, self.error, self._failures = "ok", "", 0
-        try:
-            detector: Detector = self._target(self._config, self._subset, **self._extras())
-            outputs = self._describe(detector)
-            # The columns are settled when the first pass begins; rules and screens know them by then.
-            if self.outputs and outputs != self.outputs:
-                raise PluginError("its outputs are not those of the first pass")
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            self.state, self.error = "failed", f"cannot start: {explain(error)}"
-        else:
-            self.outputs = outputs
-            self._jobs = SimpleQueue()
-            thread = threading.Thread(
-                target=_work,
-                args=(detector, len(outputs), self._jobs),
-                name=f"detector {self.name}",
-                daemon=True,
-            )
-            thread.start()
-        return self.error
-
-    def _extras(self) -> dict[str, Any]:
-        """What the detector's constructor asks for besides, by the names of its parameters."""
-        return {"site": self._site} if "site" in inspect.signature(self._target).parameters else {}
-
-    def stop(self) -> None:
-        """Let the thread end after the block it is at."""
-        if self._jobs is not None:
-            self._jobs.put(None)
-            self._jobs = None
-
-    def submit(self, block: Block) -> Future[_Answer]:
-        """Hand a block to the thread."""
-        assert self._jobs is not None
-        future: Future[_Answer] = Future()
-        self._jobs.put((block.pick(self._columns, self._subset), future))
-        return future
-
-    def answer(self, future: Future[_Answer], budget: float) -> _Answer:
-        """What came back, with the consequences for the detector drawn."""
-        if not future.done() or future.cancelled():
-            self.state = "quarantined"
-            self.error = f"no answer within {budget:g} s, so it is asked no more"
-            self.stop()
-            return _Answer(fault=self.error)
-        answer = future.result()
-        if not answer.fault:
-            self.state, self._failures = "ok", 0
-            return answer
-        self._failures += 1
-        self.state, self.error = "failed", answer.fault
-        if self._failures == PATIENCE:
-            self.state = "quarantined"
-            self.error += f"; {PATIENCE} failures in a row, so it is asked no more"
-            self.stop()
-        return _Answer(fault=self.error)
-
-    def _describe(self, detector: Detector) -> tuple[Output, ...]:
-        """The outputs as channels; PluginError when `outputs` is not a list of different names."""
-        names = getattr(detector, "outputs", None)
-        if not _are_texts(names):
-            raise PluginError("its attribute outputs must be a list of names")
-        outputs = tuple(self._output(clean(name)) for name in names)
-        if len(set(outputs)) != len(outputs):
-            raise PluginError("two of its outputs have one name")
-        return outputs
-
-    def _output(self, name: str) -> Output:
-        if name in self._all.names:
-            subject = self._all[self._all.position(name)]
-        else:
-            place, colon, quantity = name.rpartition(":")
-            if colon and place in self._places:
-                subject = Channel(name, quantity, terminal=place)
-            else:
-                subject = Channel(f"{self.name}:{name}", "score")
-        channel = Channel(f"{self.name}/{name}", "score", terminal=subject.terminal, phase=subject.phase)
-        return Output(self.name, channel, subject)
-
-
-def _work(detector: Detector, outputs: int, jobs: SimpleQueue[tuple[Block, Future[_Answer]] | None]) -> None:
-    """Score blocks until there are no more: the life of a detector's thread."""
-    while (job := jobs.get()) is not None:
-        block, future = job
-        if future.set_running_or_notify_cancel():
-            future.set_result(_ask(detector, outputs, block))
-
-
-def _ask(detector: Detector, outputs: int, block: Block) -> _Answer:
-    try:
-        with np.errstate(all="ignore"):
-            result = detector.score(block)
-            return _checked(result, len(block), outputs)
-    except BaseException as error:  # sys.exit in a detector ends nothing but its turn
-        return _Answer(fault=explain(error))
-
-
-def _checked(result: object, frames: int, outputs: int) -> _Answer:
-    """The answer of a detector that kept to its contract; PluginError for the others."""
-    if not isinstance(result, Scores):
-        raise PluginError(f"score() must return Scores, not {type(result).__name__}")
-    score, note = result.score, result.note
-    if not isinstance(score, np.ndarray) or score.dtype.kind not in "fiu":
-        kind = score.dtype if isinstance(score, np.ndarray) else type(score).__name__
-        raise PluginError(f"scores must be an array of numbers, not {kind}")
-    if score.shape != (frames, outputs):
-        raise PluginError(f"scores of shape {score.shape} for {frames} frames and {outputs} outputs")
-    scores = score.astype(np.float64).round(DIGITS)
-    if np.isinf(scores).any():
-        raise PluginError("a score is infinite; NaN means no opinion")
-    texts = list(note.values()) if isinstance(note, Mapping) else [note] if note is not None else []
-    if not all(_are_texts(text) and len(text) == frames for text in texts):
-        raise PluginError(f"a note must be a list of texts, one for each of the {frames} frames, or None")
-    return _Answer(scores, note)
-
-
-def _are_texts(value: object) -> TypeGuard[Sequence[str]]:
-    """Whether a value is a sequence of texts with something in it, and not a single text."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return False
-    return len(value) > 0 and all(isinstance(text, str) for text in value)
+    def _may_ask(self, post: Post, detected: Detected, frame: int, column: int) -> bool:
+        """Whether a detector is asked, or tried, why it gave a score."""
+        if not post.at_work or post.in_flight is not None:
+            return False
+        if not post.explains and (detected.note(frame, column) or not post.searchable):
+            return False
+        return post.may_explain(detected.row + frame)
 
 
 def _columns(detector: str, globs: Sequence[str], channels: ChannelSet) -> tuple[int, ...]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gridtop import limit_profiles
 from gridtop.alarms import AlarmEngine, BoundRule, bind_scores
+from gridtop.alarms.quantiles import WRITE, Quantile
+from gridtop.alarms.rules import AlarmSettings
 from gridtop.baseline import Baseline
 from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
@@ -112,6 +114,7 @@ class Pipeline:
         detected = await self._detection.score(extended)
         async with self._judging:
             judged = await asyncio.to_thread(self._judge, extended, detected)
+        judged = await self._explained(detected, judged)
         events = self._data_quality.process(block) + judged
         return Result(extended, sorted(events, key=lambda event: event.order), detected)
 
@@ -135,6 +138,29 @@ class Pipeline:
     def close(self) -> None:
         """End the detectors' threads."""
         self._detection.close()
+
+    async def _explained(self, detected: Detected, events: list[Event]) -> list[Event]:
+        """The events, those of detectors' alarms that begin or grow worse with what they rest on."""
+        worse = [event for event in events if event.transition in ("raised", "escalated")]
+        if not worse:
+            return events
+        columns = {(output.detector, output.subject.name): i for i, output in enumerate(detected.outputs)}
+        raised = [
+            (event, column)
+            for event in sorted(worse, key=lambda event: event.order)
+            if (column := columns.get((event.rule, event.channel))) is not None
+        ]
+        moments = [(event.row - detected.row, column) for event, column in raised]
+        causes = await self._detection.causes(detected, moments)
+        explained = {
+            event.id: replace(event, cause=cause.contributions, cause_approximate=cause.approximate)
+            for (event, _), cause in zip(raised, causes, strict=True)
+        }
+        async with self._judging:
+            for event in explained.values():
+                self._alarms.explained(event)
+            self._active = self._alarms.active()
+        return [explained.get(event.id, event) for event in events]
 
     def _checked_and_extended(self, block: Block) -> Block:
         return self._quantities.extend(self._quality_checks.check(block))
@@ -190,10 +216,25 @@ class Pipeline:
             ]
             if detector.alarm is not None and mine:
                 columns, subjects = zip(*mine, strict=True)
-                rules.append(
-                    bind_scores(detector.name, detector.alarm, configuration.alarms, columns, subjects)
-                )
+                alarm = self._resolved(detector.name, detector.alarm)
+                rules.append(bind_scores(detector.name, alarm, configuration.alarms, columns, subjects))
         return tuple(rules)
+
+    def _resolved(self, detector: str, alarm: AlarmSettings) -> AlarmSettings:
+        """A detector's rule with numbers where quantiles stood; ConfigurationError when it knows none."""
+        found: dict[Quantile, float] = {}
+        for path, quantile in alarm.quantiles():
+            place = ".".join(("detectors", detector, "alarm", *path))
+            try:
+                found[quantile] = self._detection.quantile(detector, quantile.share)
+            except ValueError as error:
+                reason = str(error) or "it is not known"
+                raise ConfigurationError(f"{place}: {quantile} cannot be had: {reason}; {WRITE}") from None
+        try:
+            return alarm.resolved(found)
+        except ValueError as error:
+            told = ", ".join(f"{quantile} is {score:g}" for quantile, score in found.items())
+            raise ConfigurationError(f"detectors.{detector}.alarm: {told}; then {error}") from None
 
 
 def _reasons(configuration: Configuration, channels: ChannelSet, missing: Sequence[str]) -> Iterator[str]:

@@ -65,7 +65,9 @@ def snapshot_to_json(snapshot: Snapshot) -> Json:
     """Nested objects named like the fields of Snapshot."""
     return {
         "transport": _plain(snapshot.transport) | {"speed": _speed(snapshot.transport.speed)},
-        "alarms": [_plain(alarm) for alarm in snapshot.alarms],
+        "alarms": [
+            _plain(alarm) | {"cause": [_plain(part) for part in alarm.cause]} for alarm in snapshot.alarms
+        ],
         "counts": _plain(snapshot.counts),
         "seq": snapshot.seq,
         "problems": list(snapshot.problems),
@@ -78,9 +80,7 @@ def snapshot_from_json(data: Json) -> Snapshot:
     transport["speed"] = math.inf if transport["speed"] == "max" else transport["speed"]
     return Snapshot(
         _record(Transport, transport, floats=("reached",), times=("time", "first", "last")),
-        tuple(
-            _record(ActiveAlarm, a, floats=("value", "peak"), times=("time", "since")) for a in data["alarms"]
-        ),
+        tuple(_alarm(alarm) for alarm in data["alarms"]),
         _record(Counts, data["counts"]),
         data["seq"],
         tuple(data["problems"]),
@@ -119,10 +119,21 @@ def event_from_json(data: Json) -> Event:
     """The inverse of `Event.to_dict` (docs/events.md)."""
     event = dict(data) | {"pass_number": data["pass"]}
     wall = _time(data["wall"])
-    event["cause"] = tuple(_record(Contribution, part) for part in data.get("cause", ()))
+    event["cause"] = _cause(data)
     event["wall"] = 0.0 if wall is None else float(wall.astype("datetime64[ms]").astype(np.int64)) / 1000
     read: Event = _record(Event, event, times=("time", "since"))
     return read
+
+
+def _alarm(data: Json) -> ActiveAlarm:
+    alarm = dict(data) | {"cause": _cause(data)}
+    read: ActiveAlarm = _record(ActiveAlarm, alarm, floats=("value", "peak"), times=("time", "since"))
+    return read
+
+
+def _cause(data: Json) -> tuple[Contribution, ...]:
+    """None from an engine that does not know of causes."""
+    return tuple(_record(Contribution, part) for part in data.get("cause", ()))
 
 
 def failure_of(exit_code: int | None, sentence: str) -> GridtopError:

@@ -23,7 +23,7 @@ from gridtop.client import (
     Transport,
 )
 from gridtop.errors import ConfigurationError, Exit, GridtopError, SourceError
-from gridtop.events import SEVERITIES, Event, Kind, Transition
+from gridtop.events import SEVERITIES, Contribution, Event, Kind, Transition
 
 texts = st.text(st.characters(), max_size=12)  # lone surrogates and control characters included
 numbers = st.floats(allow_nan=True, allow_infinity=False)
@@ -31,6 +31,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(0, 2**53)
 moments = st.none() | st.integers(0, 2**62).map(lambda ns: np.datetime64(ns, "ns"))
 severities = st.sampled_from(SEVERITIES)
+causes = st.lists(st.builds(Contribution, texts, st.floats(0, 1)), max_size=5).map(tuple)
 
 
 def travelled(data: object) -> object:
@@ -56,6 +57,8 @@ def travelled(data: object) -> object:
         value=st.none() | finite,
         seq=whole,
         wall=st.integers(0, 2**40).map(lambda milliseconds: milliseconds / 1000),
+        cause=causes,
+        cause_approximate=st.booleans(),
     )
 )
 def test_an_event_arrives_as_it_was(event: Event) -> None:
@@ -86,6 +89,7 @@ def test_an_event_arrives_as_it_was(event: Event) -> None:
                 *(texts, texts, texts, severities, texts),
                 *(numbers, numbers, finite, texts, texts, whole, whole),
                 *(moments, moments, st.booleans(), st.booleans()),
+                *(causes, st.booleans()),
             )
         ).map(tuple),
         st.builds(Counts, whole, whole, whole, whole, whole, whole),
@@ -127,6 +131,13 @@ def test_an_older_engine_doubts_nothing() -> None:
     sent = wire.telemetry_to_json(telemetry)
     del sent["doubtful"]
     assert wire.telemetry_from_json(sent).doubtful.tolist() == [False, False]
+
+
+def test_an_older_engine_knows_no_causes() -> None:
+    alarm = ActiveAlarm("1", "r", "c", "warning", "high", 1.0, 1.0, 0.5, "", "m", 1, 1, None, None)
+    sent = wire.snapshot_to_json(Snapshot(Transport("live"), (alarm,)))
+    del sent["alarms"][0]["cause"], sent["alarms"][0]["cause_approximate"]
+    assert wire.snapshot_from_json(sent).alarms == (alarm,)
 
 
 def test_what_a_newer_engine_says_besides_is_ignored() -> None:

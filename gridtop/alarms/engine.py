@@ -68,6 +68,10 @@ class _Alarm:
     worst: float = -math.inf
     latched: bool = False
     acknowledged: bool = False
+    worsened: str = ""
+    """The id of the event with which it last escalated."""
+    explained: Event | None = None
+    """The event that says which channels its score rests on."""
 
     def follow(self, values: Floats, turned: Floats) -> None:
         """Learn some rows (n,) of values, as they are and as the thresholds see them."""
@@ -149,6 +153,12 @@ class AlarmEngine:
                 return events
         return []
 
+    def explained(self, event: Event) -> None:
+        """Note what an alarm rests on, if it is still the one that began or escalated with this event."""
+        for alarm in self._open.values():
+            if event.cause and event.id in (alarm.raised.id, alarm.worsened):
+                alarm.explained = event
+
     def _good_values(self, block: Block, rows: slice) -> Floats:
         """Some rows of values, NaN where they are doubtful; the very same where no rule minds."""
         values, watched = block.values[rows], self._table.watched
@@ -213,6 +223,7 @@ class AlarmEngine:
         event = self._event(k, transition, level, moment, since, since_row, text)
         if alarm is not None and escalates:
             alarm.level, alarm.message, alarm.acknowledged = level, text, False
+            alarm.worsened = event.id
         else:
             self._open[k] = _Alarm(event, since, level, text)
         return event
@@ -303,4 +314,6 @@ class AlarmEngine:
             since=raised.since,
             latched=alarm.latched,
             acknowledged=alarm.acknowledged,
+            cause=alarm.explained.cause if alarm.explained else (),
+            cause_approximate=alarm.explained is not None and alarm.explained.cause_approximate,
         )

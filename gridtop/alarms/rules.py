@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, field_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from gridtop.alarms.contradictions import check
+from gridtop.alarms.quantiles import Number, NumberOrQuantile, Quantile
 from gridtop.channels import Channel, matches
 from gridtop.problems import did_you_mean
 from gridtop.units import Duration, parse_duration
@@ -45,11 +47,11 @@ class _PerLevel(_Section):
         raise NotImplementedError
 
 
-class Levels(_PerLevel):
-    """The thresholds of one direction; a level without one does not exist."""
+class ScoreLevels(_PerLevel):
+    """The thresholds of a score: numbers, or quantiles such as q99.9; a level without one does not exist."""
 
-    warning: float | None = Field(None, description="where the alarm becomes a warning")
-    critical: float | None = Field(None, description="where the alarm becomes critical")
+    warning: NumberOrQuantile | None = Field(None, description="where the alarm becomes a warning")
+    critical: NumberOrQuantile | None = Field(None, description="where the alarm becomes critical")
 
     @classmethod
     def _one(cls, value: Any) -> Any:
@@ -64,9 +66,23 @@ class Levels(_PerLevel):
         return self
 
     @property
-    def outer(self) -> float | None:
+    def outer(self) -> float | Quantile | None:
         """The threshold that is met first: the warning's, or else the critical one."""
         return self.critical if self.warning is None else self.warning
+
+    def resolved(self, scores: Mapping[Quantile, float]) -> Self:
+        """These thresholds with numbers where quantiles stood; null stays null."""
+        limits = {str(level): getattr(self, level) for level in LEVELS}
+        return self.model_copy(
+            update={level: scores[limit] for level, limit in limits.items() if isinstance(limit, Quantile)}
+        )
+
+
+class Levels(ScoreLevels):
+    """The thresholds of one direction; a level without one does not exist."""
+
+    warning: Number | None = Field(None, description="where the alarm becomes a warning")
+    critical: Number | None = Field(None, description="where the alarm becomes critical")
 
 
 class Delays(_PerLevel):
@@ -128,7 +144,7 @@ class AlarmOverride(_Section):
     """The settings of a rule that may differ between its channels; only those written here count."""
 
     low: Levels | None = Field(None, description="alarm at or below these values")
-    high: Levels | None = Field(None, description="alarm at or above these values")
+    high: ScoreLevels | None = Field(None, description="alarm at or above these values")
     abs: Levels | None = Field(
         None, description="alarm when the size, whatever the sign, is at or above these"
     )
@@ -148,23 +164,33 @@ class AlarmOverride(_Section):
     )
 
 
+class LimitOverride(AlarmOverride):
+    """The settings of a limit that may differ between its channels; only those written here count."""
+
+    high: Levels | None = Field(None, description="alarm at or above these values")
+
+
 class AlarmSettings(AlarmOverride):
     """An alarm rule: when a value or a score is an alarm, and when it is one no more."""
 
-    overrides: dict[str, AlarmOverride] = Field(
+    overrides: Mapping[str, AlarmOverride] = Field(
         default_factory=dict,
         description="glob of channels to the settings that differ there; where several match, the later wins",
     )
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:
-        _check(self)
+        self._check()
+        return self
+
+    def _check(self) -> None:
+        """Raise ValueError when the settings contradict each other, or an override contradicts them."""
+        check(self)
         for pattern, override in self.overrides.items():
             try:
                 self._changed(_laid_over(self, override))
             except ValueError as error:
                 raise ValueError(f"with the override for {pattern!r}: {error}") from None
-        return self
 
     def with_defaults(self, defaults: AlarmDefaults) -> Self:
         """This rule with the defaults where it says nothing."""
@@ -196,20 +222,47 @@ class AlarmSettings(AlarmOverride):
             return self.class_ != "data_quality"
         return self.quality == "good"
 
-    def levels(self, direction: Direction) -> Levels | None:
+    def levels(self, direction: Direction) -> ScoreLevels | None:
         """The thresholds of one direction, None when the rule does not look that way."""
-        levels: Levels | None = getattr(self, direction)
+        levels: ScoreLevels | None = getattr(self, direction)
         return levels
+
+    def quantiles(self) -> Iterator[tuple[tuple[str, ...], Quantile]]:
+        """Each level that is a quantile, with the path of the setting."""
+        places: list[tuple[tuple[str, ...], ScoreLevels | None]] = [((), self.high)]
+        places += [(("overrides", name), override.high) for name, override in self.overrides.items()]
+        for path, levels in places:
+            for level in LEVELS:
+                if levels is not None and isinstance(found := getattr(levels, level), Quantile):
+                    yield (*path, "high", level), found
+
+    def resolved(self, scores: Mapping[Quantile, float]) -> Self:
+        """This rule with numbers where quantiles stood; ValueError when it then contradicts itself."""
+        overrides = {
+            name: override.model_copy(update={"high": override.high.resolved(scores)})
+            if override.high
+            else override
+            for name, override in self.overrides.items()
+        }
+        high = self.high and self.high.resolved(scores)
+        resolved = self.model_copy(update={"high": high, "overrides": overrides})
+        resolved._check()
+        return resolved
 
     def _changed(self, changes: dict[str, Any]) -> Self:
         changed = self.model_copy(update=changes)
-        _check(changed)
+        check(changed)
         return changed
 
 
 class LimitSettings(AlarmSettings):
     """One entry of `limits:`: an alarm rule and the channels or quantities it looks at."""
 
+    high: Levels | None = Field(None, description="alarm at or above these values")
+    overrides: dict[str, LimitOverride] = Field(
+        default_factory=dict,
+        description="glob of channels to the settings that differ there; where several match, the later wins",
+    )
     on: str | list[str] = Field(description="globs of channels or quantities; one with ! takes some away")
 
     @field_validator("on")
@@ -275,60 +328,13 @@ def _merged(below: Any, above: Any) -> Any:
     """`above`, and the level it does not speak of from `below`. A null switches a limit off, nothing else."""
     if not isinstance(below, _PerLevel):
         return above
-    null_counts = isinstance(below, Levels)
+    null_counts = isinstance(below, ScoreLevels)
     if above is None:
         return None if null_counts else below
     written = {level: getattr(above, level) for level in above.model_fields_set}
     return below.model_copy(
         update={level: value for level, value in written.items() if value is not None or null_counts}
     )
-
-
-def _check(rule: AlarmSettings) -> None:
-    """Raise ValueError when the settings contradict each other."""
-    limits = {direction: rule.levels(direction) for direction in DIRECTIONS}
-    outer = {direction: levels.outer for direction, levels in limits.items() if levels is not None}
-    if not outer:
-        raise ValueError(
-            "there is no limit; write low, high or abs, such as high: {warning: 1.05, critical: 1.1}"
-        )
-    for direction, levels in limits.items():
-        if levels is not None:
-            _check_levels(direction, levels)
-    low, high, size = (outer.get(direction) for direction in ("low", "high", "abs"))
-    if low is not None and high is not None:
-        if low >= high:
-            raise ValueError(
-                f"low ({low:g}) must be below high ({high:g}): as it is, every value is an alarm"
-            )
-        if low + rule.deadband >= high - rule.deadband:
-            raise ValueError(
-                f"deadband {rule.deadband:g} is too wide: no value lies that far inside both "
-                f"low ({low:g}) and high ({high:g}), so the alarms could never both be clear"
-            )
-    if size is not None and rule.deadband >= size:
-        raise ValueError(
-            f"deadband {rule.deadband:g} is too wide for abs ({size:g}): the alarm could never clear; "
-            "make it smaller than the limit"
-        )
-
-
-def _check_levels(direction: Direction, levels: Levels) -> None:
-    warning, critical = levels.warning, levels.critical
-    if warning is None and critical is None:
-        raise ValueError(f"{direction} has no level; write {direction}: null to switch the direction off")
-    if warning is not None and critical is not None:
-        milder = critical > warning if direction == "low" else critical < warning
-        if milder:
-            farther = "below" if direction == "low" else "above"
-            raise ValueError(
-                f"{direction}: critical ({critical:g}) is less severe than warning ({warning:g}); "
-                f"it must be {farther} it"
-            )
-    if direction == "abs" and any(limit is not None and limit <= 0 for limit in (warning, critical)):
-        raise ValueError(
-            "abs looks at the size of a value, which is never below 0; its limits must be above 0"
-        )
 
 
 def _one_or_per_level(

@@ -24,7 +24,7 @@ from gridtop.client import (
     TelemetryRequest,
     Transport,
 )
-from gridtop.events import Event, Severity
+from gridtop.events import Contribution, Event, Severity
 
 RATE = 30.0
 START = np.datetime64("2026-01-01T14:30:00", "ns")
@@ -259,6 +259,42 @@ def event(
         "kind": "alarm",
     } | more
     return Event(f"{row:016x}", transition=transition, severity=severity, row=row, message=message, **fields)  # type: ignore[arg-type]
+
+
+CAUSE = (
+    Contribution("R3:voltage_pu.A", 0.6214),
+    Contribution("R3-PM4:I", 0.2032),
+    Contribution("R1:voltage_pu.A", 0.0911),
+    Contribution(HOSTILE, 0.05),
+    Contribution("R3:F", 0.0121),
+)
+_WORDS = "autoencoder:error 8.21 above 3.07 (critical)"
+
+
+def explained_event(row: int = 1206) -> Event:
+    """The alarm of a detector that the host found the channels of."""
+    return event(
+        row,
+        message=_WORDS,
+        rule="autoencoder",
+        channel="autoencoder:error",
+        direction="high",
+        value=8.21,
+        limit=3.07,
+        since=FakeClient._time(row - 3),
+        since_row=row - 3,
+        cause=CAUSE,
+        cause_approximate=True,
+    )
+
+
+def explained_alarm(row: int = 1206) -> ActiveAlarm:
+    """The same, still open."""
+    since = FakeClient._time(row)
+    return ActiveAlarm(
+        "ae", "autoencoder", "autoencoder:error", "critical", "high", 8.3, 9.1, 3.07, "", _WORDS,
+        row + 3, row, since, since, cause=CAUSE, cause_approximate=True,
+    )  # fmt: skip
 
 
 def busy_client() -> FakeClient:

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from gridtop.channels import Channel, ChannelSet
 from gridtop.client import Hello, LimitLine, Link, Snapshot, Telemetry
+from gridtop.events import Contribution
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.screens.help import page
+from gridtop.tui.view.card import card_rows
 from gridtop.tui.view.graph import SCALES
 from gridtop.tui.view.model import Model
 from gridtop.tui.view.panels import panel_rows
-from gridtop.tui.view.rows import Row, width_of
+from gridtop.tui.view.rows import Row, fit, width_of
 from gridtop.tui.widgets.chart_plot import chart
 from tests.tui.fake_client import HOSTILE, FakeClient, event, sag_alarm
 
@@ -29,6 +31,8 @@ def everything(model: Model, width: int) -> list[Row]:
     """All rows of a screen."""
     rows: list[Row] = [model.status(width), model.banner(width), model.time_line(width)]
     rows += [*model.events(width, 8), *model.alarm_list(width, 12), *model.alarm_list(width, 2)]
+    cards = [card_rows(line.event, width, model.glyphs) for line in model.log.lines]
+    rows += [fit(row, width) for card in cards for row in card]
     for number in range(4):
         for height in (1, 4, 12):
             rows += panel_rows(model.panel(number), width, height, model.chosen.axes[number], model.glyphs)
@@ -42,9 +46,12 @@ def model_of(text: str, glyphs: Glyphs) -> Model:
     limits = (LimitLine(channel.name, "low", "warning", 0.9), LimitLine(text, "high", "critical", math.inf))
     model.greet(Hello(text, text, False, ChannelSet((channel,), 30.0), limits=limits))
     alarm = replace(sag_alarm(), channel=channel.name, rule=text, message=text, direction=text, unit=text)
+    cause = (Contribution(f"{text}\x1b", 0.5), Contribution(text, 0.25))
+    alarm = replace(alarm, cause=cause, cause_approximate=True)
     transport = FakeClient().transport
     model.receive(Snapshot(transport, (alarm,), problems=(text,)))
-    model.take([event(7, message=text, rule=text, channel=text).published(1, 0.0)])
+    told = event(7, message=text, rule=text, channel=text, cause=cause, cause_approximate=True)
+    model.take([told.published(1, 0.0)])
     return model
 
 

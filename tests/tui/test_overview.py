@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gridtop.client import Hello, Link, ScreenWishes, Snapshot
-from gridtop.events import Event
+from gridtop.events import Contribution, Event
 from gridtop.screen_settings import _KEY_IDS
 from gridtop.tui import keys, profile
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
@@ -16,6 +16,7 @@ from gridtop.tui.profile import Profile
 from gridtop.tui.screens.chart import Chart
 from gridtop.tui.screens.overview import Overview
 from gridtop.tui.view.axis import Axis
+from gridtop.tui.view.card import card_rows
 from gridtop.tui.view.choices import quantity
 from gridtop.tui.view.filtering import Filter
 from gridtop.tui.view.graph import Curve, Limit
@@ -25,7 +26,15 @@ from gridtop.tui.view.model import Model
 from gridtop.tui.view.panels import Panel, panel_rows
 from gridtop.tui.view.rows import Row
 from gridtop.tui.view.timeline import Timeline, timeline_row
-from tests.tui.fake_client import FakeClient, busy_client, event, frequency_alarm, sag_alarm
+from tests.tui.fake_client import (
+    FakeClient,
+    busy_client,
+    event,
+    explained_alarm,
+    explained_event,
+    frequency_alarm,
+    sag_alarm,
+)
 from tests.tui.test_app import Clock, picture, running, settled
 
 LIMITS = (Limit("-L", 126e3), Limit("=L", 119.5e3), Limit("-H", 139.4e3))
@@ -248,6 +257,28 @@ def test_the_list_has_the_worst_alarm_first_and_problems_last() -> None:
     assert "ALM 1!! 1!" in rows.split("\n")[0]
     assert rows.index("R3:voltage_pu.A") < rows.index("R1:F") < rows.index("PROBLEMS") < rows.index("sink x")
     assert len(rows.split("\n")) == 14
+
+
+def test_an_alarm_says_why_where_there_is_room_for_it() -> None:
+    model = model_with(sag_alarm(), explained_alarm())
+    roomy = text_of(model.alarm_list(76, 6)).split("\n")
+    assert roomy[5].strip() == "why: R3:voltage_pu.A 62 %, R3-PM4:I 20 %, R1:voltage_pu.A 9 %, F�]0;ow…"
+    assert "why:" not in text_of(model.alarm_list(76, 5))
+    own = replace(sag_alarm(), cause=(Contribution(sag_alarm().channel, 1.0),))
+    assert "why:" not in text_of(model_with(own).alarm_list(76, 14))
+
+
+def test_the_card_shows_causes_with_bars_where_there_is_room() -> None:
+    wide = text_of(card_rows(explained_event(), 74, ASCII)).split("\n")
+    at = next(i for i, line in enumerate(wide) if line.startswith("why"))
+    assert wide[at].split() == ["why", "R3:voltage_pu.A", "62", "%", "=" * 11]
+    assert [line.split("%")[0].split()[-1] for line in wide[at + 1 : at + 5]] == ["20", "9", "5", "1"]
+    assert wide[at + 5].strip() == "approximate, found by trial"
+    assert len(wide) <= 22
+    assert not any("\x1b" in line or "\u202e" in line for line in wide)
+    narrow = text_of(card_rows(explained_event(), 40, ASCII)).split("\n")
+    assert all(len(line) <= 40 for line in narrow if not line.startswith("what"))
+    assert any(line.split()[-2:] == ["62", "%"] for line in narrow)
 
 
 def test_what_does_not_fit_into_the_list_is_counted_and_not_acknowledged_by_all() -> None:

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from gridtop.client import Link
 from gridtop.tui.app import GridtopApp
 from gridtop.tui.glyphs import ASCII, UNICODE
-from tests.tui.fake_client import FakeClient, busy_client
+from tests.tui.fake_client import FakeClient, busy_client, explained_alarm, explained_event
 from tests.tui.test_app import settled
 
 Compare = Callable[..., bool]
@@ -85,6 +85,29 @@ def test_the_chart(snap_compare: Compare) -> None:
         await settled(pilot)
 
     assert snap_compare(app(glyphs=UNICODE), terminal_size=(80, 24), run_before=open_chart)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 10)], ids=["80x24", "40x10"])
+def test_the_card_of_a_detectors_alarm(snap_compare: Compare, size: tuple[int, int]) -> None:
+    shown = app()
+    client = shown.client
+    assert isinstance(client, FakeClient)
+    client.happened(explained_event())
+
+    async def open_card(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        await pilot.press("e")
+        await settled(pilot)
+
+    assert snap_compare(shown, terminal_size=size, run_before=open_card)
+
+
+def test_an_alarm_that_says_why(snap_compare: Compare) -> None:
+    shown = app()
+    client = shown.client
+    assert isinstance(client, FakeClient)
+    client.alarms = (*client.alarms, explained_alarm())
+    assert snap_compare(shown, terminal_size=(160, 48), run_before=settled)
 
 
 def test_the_help(snap_compare: Compare) -> None:

@@ -13,6 +13,7 @@ from gridtop.tui.glyphs import Glyphs
 
 from . import times
 from .rows import Role, Row, Span, column, fit, shorten, spread, width_of
+from .why import why_words
 
 SEVERITY_MARKS = {"critical": "!!", "warning": "!", "info": "i"}
 _ROLES: dict[str, Role] = {"critical": "critical", "warning": "warning"}
@@ -34,6 +35,8 @@ class Alarm:
     latched: bool
     source: Channel | None
     """The channel it is about, None when it speaks of something else (a detector's output)."""
+    why: str = ""
+    """The channels that its score rests on, where they are known."""
 
     @property
     def mark(self) -> str:
@@ -66,6 +69,7 @@ def _worded(alarm: ActiveAlarm, channels: ChannelSet | None, glyphs: Glyphs) -> 
         alarm.acknowledged,
         alarm.latched,
         channels[channels.position(alarm.channel)] if channels is not None and known else None,
+        why_words(alarm.cause, alarm.cause_approximate, alarm.channel, glyphs),
     )
 
 
@@ -87,7 +91,8 @@ def alarm_rows(
 ) -> tuple[Row, ...]:
     """The active alarms with a heading as `height` rows, and below them what does not work.
 
-    An alarm takes two rows while there is room: what and since when, and what it says.
+    An alarm takes two rows while there is room: what and since when, and what it says. Where there is
+    room for that of all, a third one says which channels it rests on.
     """
     below = _problem_rows(problems, width, glyphs)[: max(0, height // 3)]
     room = max(0, height - 1 - len(below))
@@ -95,6 +100,8 @@ def alarm_rows(
     if 2 * len(alarms) <= room:
         for alarm in alarms:
             rows += _two_rows(alarm, width, glyphs)
+            if alarm.why and 2 * len(alarms) + sum(bool(other.why) for other in alarms) <= room:
+                rows.append((Span("    " + shorten(alarm.why, width - 5, glyphs.ellipsis), "dim"),))
     else:
         shown = alarms[: on_view(len(alarms), room)]
         rows += [_one_row(alarm, width, glyphs) for alarm in shown]

@@ -13,6 +13,7 @@ from gridtop.tui.glyphs import Glyphs
 from . import numbers
 from .rows import Role, Row, Span
 from .times import date_of, instant, time_of_day
+from .why import says_more, why_rows
 
 _NAME = 18
 """Cells of the names at the left."""
@@ -26,6 +27,9 @@ def card_rows(event: Event, width: int, glyphs: Glyphs) -> tuple[Row, ...]:
     rows.append(())
     for name, value in _facts(event):
         rows += _named(name, glyphs.plain(value), width)
+    if says_more(event.cause, event.channel):
+        why = why_rows(event.cause, event.cause_approximate, width - _NAME - 1, glyphs)
+        rows += _beside(why, "why")
     if event.details:
         rows.append(())
         for name, detail in event.details.items():
@@ -71,8 +75,13 @@ def _worded(detail: Detail) -> str:
 
 def _named(name: str, value: str, width: int) -> list[Row]:
     lines = _wrapped(value, width - _NAME - 1)
-    heads = [f"{name[:_NAME]:<{_NAME}} "] + [" " * (_NAME + 1)] * (len(lines) - 1)
-    return [(Span(head, "dim"), Span(line, "plain")) for head, line in zip(heads, lines, strict=True)]
+    return _beside([(Span(line),) for line in lines], name)
+
+
+def _beside(rows: list[Row], name: str) -> list[Row]:
+    """Rows with a name at the left of the first."""
+    heads = [f"{name[:_NAME]:<{_NAME}} "] + [" " * (_NAME + 1)] * (len(rows) - 1)
+    return [(Span(head, "dim"), *row) for head, row in zip(heads, rows, strict=True)]
 
 
 def _wrapped(text: str, width: int) -> list[str]:
