@@ -1,6 +1,7 @@
 """How detection is judged: recall by event, delay from the physical start, false alarms over free hours."""
 
 from gridtop.evaluation.event_lists import claims_of, right_places, truths_of
+from gridtop.evaluation.frame_scores import FrameScores, cross_validation, scores_by_folds
 from gridtop.evaluation.intervals import clopper_pearson, poisson_upper, quantile
 from gridtop.evaluation.matching import Claim, Judgement, Run, Task, Truth, free_hours, judge, merged
 from gridtop.evaluation.report import FalseAlarms, Rate, Recall, Report, evaluate
@@ -9,6 +10,7 @@ from gridtop.evaluation.tables import markdown
 __all__ = [
     "Claim",
     "FalseAlarms",
+    "FrameScores",
     "Judgement",
     "Rate",
     "Recall",
@@ -18,6 +20,7 @@ __all__ = [
     "Truth",
     "claims_of",
     "clopper_pearson",
+    "cross_validation",
     "evaluate",
     "free_hours",
     "judge",
@@ -26,5 +29,6 @@ __all__ = [
     "poisson_upper",
     "quantile",
     "right_places",
+    "scores_by_folds",
     "truths_of",
 ]

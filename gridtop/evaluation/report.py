@@ -157,9 +157,9 @@ def evaluate(tasks: Sequence[Task], runs: Sequence[Run]) -> Report:
         seekers = [
             task for task in tasks if any(t.kind == kind and task.seeks(t) for r in runs for t in r.truths)
         ]
-        recalls += [_recall(task.name, kind, runs, [[j] for j in judged[task.name]]) for task in seekers]
+        recalls += [recall_of(task.name, kind, runs, [[j] for j in judged[task.name]]) for task in seekers]
         if len(seekers) > 1:
-            recalls.append(_recall(TOGETHER, kind, runs, everything))
+            recalls.append(recall_of(TOGETHER, kind, runs, everything))
     false = [_false_alarms(task.name, runs, [[j] for j in judged[task.name]]) for task in tasks]
     if len(tasks) > 1:
         false.append(_false_alarms(TOGETHER, runs, everything))
@@ -173,8 +173,11 @@ def evaluate(tasks: Sequence[Task], runs: Sequence[Run]) -> Report:
     return Report(hours, len(runs), tuple(recalls), tuple(false), *map(_sorted, (unsought, unclaimed)))
 
 
-def _recall(name: str, kind: str, runs: Sequence[Run], judged: Sequence[Sequence[Judgement]]) -> Recall:
-    """`judged` holds for each run the judgements whose earliest hit counts."""
+def recall_of(name: str, kind: str, runs: Sequence[Run], judged: Sequence[Sequence[Judgement]]) -> Recall:
+    """How many events of a kind were found.
+
+    `judged` holds for each run the judgements whose earliest hit counts.
+    """
     delays = [
         1000 * min(found)
         for run, judgements in zip(runs, judged, strict=True)
