@@ -15,6 +15,7 @@ from gridtop.channels import Channel, ChannelSet, matches
 from gridtop.quantities import (
     checks,
     clocks,
+    condition,
     damping,
     departures,
     disturbances,
@@ -49,6 +50,7 @@ _ = (  # they fill the catalogue
     disturbances,
     departures,
     clocks,
+    condition,
     rates,
     stability,
     oscillations,
