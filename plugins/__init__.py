@@ -27,6 +27,11 @@ def gridtop_detectors() -> list[DetectorSpec]:
             "breakers that open without a fault before it and without an operator",
         ),
         DetectorSpec(
+            "drift",
+            "gridtop.plugins.detectors.drift:Drift",
+            "what drifts away from what it was, and when it reaches its threshold",
+        ),
+        DetectorSpec(
             "frequency_excursion",
             "gridtop.plugins.detectors.frequency_excursion:FrequencyExcursion",
             "falls and rises of the frequency that tell of lost generation or load",
@@ -35,6 +40,22 @@ def gridtop_detectors() -> list[DetectorSpec]:
             "physics",
             "gridtop.plugins.detectors.physics:Physics",
             "readings that no state of the grid explains, and the terminal they come from",
+        ),
+        # No `needs`: their own check of the configuration names the extra of gridtop that brings the library.
+        DetectorSpec(
+            "pyod",
+            "gridtop.plugins.detectors.estimators:Pyod",
+            "any detector of PyOD, named in one line: pyod.models.knn.KNN(n_neighbors=5)",
+        ),
+        DetectorSpec(
+            "river",
+            "gridtop.plugins.detectors.estimators:River",
+            "any anomaly detector of river, named in one line: river.anomaly.HalfSpaceTrees()",
+        ),
+        DetectorSpec(
+            "sklearn",
+            "gridtop.plugins.detectors.estimators:Sklearn",
+            "any outlier detector of scikit-learn, named in one line: sklearn.svm.OneClassSVM(nu=0.01)",
         ),
         DetectorSpec(
             "zscore",

@@ -36,7 +36,17 @@ def gridtop_detectors():
     return SPECS
 """
 
-SHIPPED = ("command_plausibility", "data_quality", "frequency_excursion", "physics", "zscore")
+SHIPPED = (
+    "command_plausibility",
+    "data_quality",
+    "drift",
+    "frequency_excursion",
+    "physics",
+    "pyod",
+    "river",
+    "sklearn",
+    "zscore",
+)
 
 
 def with_shipped(*names: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from gridtop.errors import Exit, GridtopError
 
 _COMMANDS = {
     "config": "look at the configuration: check, show, schema",
+    "evaluate": "what detectors and limits are worth on labelled recordings",
     "export": "write a recording, or part of it, as CSV, Parquet or COMTRADE",
     "inspect": "what a recording is, and the configuration that fits it",
     "plugins": "what is installed and what went wrong with it",
