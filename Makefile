@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench schema clean
+.PHONY: run test check bench schema models clean
 
 run: .venv/run.stamp
 	@$(BIN)/gridtop
@@ -26,6 +26,12 @@ bench: .venv/dev.stamp
 schema: .venv/run.stamp
 	$(BIN)/gridtop config schema > docs/config.schema.json
 
+# The shipped models, from nothing: twelve simulated hours, and what is learned from them (docs/training.md).
+models: .venv/train.stamp
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+	&& $(BIN)/gridtop simulate --hours 12 --seed 11 -o "$$folder/hours" \
+	&& $(BIN)/gridtop train forest isolation autoencoder --data "$$folder/hours" -o models --force
+
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -43,4 +49,9 @@ clean:
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing gridtop and what its tests need into .venv (once)" >&2
 	@$(PIP) install --constraint constraints.txt --editable ".[dev]"
+	@touch $@ .venv/run.stamp
+
+.venv/train.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing gridtop and what training needs into .venv (once)" >&2
+	@$(PIP) install --constraint constraints.txt --editable ".[train,parquet]"
 	@touch $@ .venv/run.stamp

@@ -21,7 +21,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,31 +31,24 @@ import numpy as np
 
 from gridtop import documents
 from gridtop.baseline import Baseline
-from gridtop.blocks import Block
 from gridtop.client import Snapshot
-from gridtop.commissioning import learn
 from gridtop.config import Configuration, load
 from gridtop.contracts import Settings
 from gridtop.errors import GridtopError
 from gridtop.evaluation import Run, Task, claims_of, evaluate, judge, markdown, truths_of
 from gridtop.events import Event
 from gridtop.monitor import Monitor
-from gridtop.naming import ChannelMap
-from gridtop.recordings import open_recording
 from gridtop.simulation import Ranges
-from gridtop.simulation.network import LINE_ENDS, GridParameters
 from gridtop.simulation.recording import events_path, parquet_installed
 from gridtop.simulation.scenario_files import read_scenario
 from gridtop.simulation.shards import Batch, make_hours
-from gridtop.site import Site
+from gridtop.simulation.sites import quiet_baseline, quiet_seconds, site_of
 from gridtop.units import parse_duration
 
 HERE = Path(__file__).parent
 LOGS = ("control_panel_log*", "snort_log*", "relay*_log")
 """The columns that `--without-logs` takes away."""
 SEED = 2026
-BASELINE_S = 60.0
-"""Quiet seconds that the baseline is learned from, at most: those before the hour's first event."""
 UNIT_HOURS = 168
 
 
@@ -165,10 +158,12 @@ class Plan:
 
     def _configured(self, folder: Path, recording: Path, document: dict[str, Any]) -> Configuration:
         sections = documents.read(self.configuration, os.environ).value["monitor"]
+        for detector in sections.get("detectors", {}).values():
+            if "model" in detector:  # what is written beside the recording lies elsewhere
+                detector["model"] = str((self.configuration.parent / detector["model"]).absolute())
         sections["source"] = {"type": "replay", "path": str(recording.absolute()), "speed": "max"}
         sections["site"] = site = site_of(document["conditions"]["grid"], not self.without_logs)
-        first = min((event["start_ms"] for event in document["events"]), default=math.inf) / 1000
-        if (baseline := _baseline(recording, site, min(first - 1, BASELINE_S))) is not None:
+        if (baseline := _baseline(recording, site, quiet_seconds(document))) is not None:
             baseline.write(folder / "baseline.json")
             site["baselines"] = {"from": "baseline.json"}
         if self.without_logs:
@@ -180,57 +175,11 @@ class Plan:
 
 def _baseline(recording: Path, site: dict[str, Any], seconds: float) -> Baseline | None:
     """What a commissioning engineer would learn from the first seconds; None when nothing can be learned."""
-    blocks = open_recording(recording, ChannelMap()).blocks()
     try:
-        quiet = _first(blocks, seconds)
-        described = Site.model_validate(site)
-        return learn(quiet, described, recording=recording.name, sha256="", learned="2026-01-01")
+        return quiet_baseline(recording, site, seconds)
     except ValueError as error:
         _say(f"{recording.name}: no baseline: {error}")
         return None
-    finally:
-        blocks.close()
-
-
-def _first(blocks: Iterable[Block], seconds: float) -> Iterator[Block]:
-    end: np.datetime64 | None = None
-    for block in blocks:
-        end = block.time[0] + np.timedelta64(round(seconds * 1e9), "ns") if end is None else end
-        yield block.slice(0, int(np.searchsorted(block.time, end)))
-        if block.time[-1] >= end:
-            return
-
-
-def site_of(grid: dict[str, Any], logs: bool) -> dict[str, Any]:
-    """The `site:` section for an hour's grid: what an engineer has in the file of each line."""
-    breakers = {f"R{i}": {"breaker": f"relay{i}_log"} if logs else {} for i in range(1, 5)}
-    ohms = {name: complex(*grid[name]) for name in ("line_z1", "line_z0")}
-    lines = {
-        name: {
-            "ends": list(ends),
-            "z1": _complex(ohms["line_z1"] * scale),
-            "z0": _complex(ohms["line_z0"] * scale),
-            "b1": grid["line_b1"] * scale,
-            "b0": grid["line_b0"] * scale,
-            # The model has no lengths: 37 ohm are about 100 km.
-            "length": f"{100 * ohms['line_z1'].imag * scale / GridParameters().line_z1.imag:.3f} km",
-            "rating": {"normal": "800 A", "emergency": "960 A"},
-        }
-        for name, ends in LINE_ENDS.items()
-        for scale in [1.0 if name == "L1" else grid["line_2"]]
-    }
-    buses = {"B1": ["R1"], "B2": ["R2", "R3"], "B3": ["R4"]}
-    return {
-        "nominal": {"voltage_ll": "230 kV", "frequency": f"{grid['frequency']} Hz", "current": "400 A"},
-        "system": {"base": "400 MVA"},
-        "buses": {name: {"terminals": terminals} for name, terminals in buses.items()},
-        "lines": lines,
-        "terminals": {name: {"rate": 30, **breaker} for name, breaker in breakers.items()},
-    }
-
-
-def _complex(value: complex) -> str:
-    return f"{value.real:.6g}{value.imag:+.6g}j"
 
 
 def _seconds(span: np.timedelta64) -> float:

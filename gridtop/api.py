@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from gridtop.errors import SourceError
     from gridtop.events import Event
+    from gridtop.learning.scoring import load_model, model_channels
     from gridtop.site import Site
     from gridtop.specs import API, CommandSpec, DetectorSpec, SinkSpec, SourceSpec, hookimpl
     from gridtop.units import Amperes, Duration, Hertz, Volts
@@ -59,6 +60,8 @@ __all__ = [
     "SourceSpec",
     "Volts",
     "hookimpl",
+    "load_model",
+    "model_channels",
     "seconds_to_time",
 ]
 
@@ -79,6 +82,7 @@ _ROOMS = {
     ),
     "gridtop.errors": ("SourceError",),
     "gridtop.events": ("Event",),
+    "gridtop.learning.scoring": ("load_model", "model_channels"),
     "gridtop.site": ("Site",),
     "gridtop.specs": ("API", "CommandSpec", "DetectorSpec", "SinkSpec", "SourceSpec", "hookimpl"),
     "gridtop.units": ("Amperes", "Duration", "Hertz", "Volts"),

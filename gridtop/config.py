@@ -19,8 +19,9 @@ from gridtop.alarms.quantiles import WRITE
 from gridtop.alarms.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
 from gridtop.client import FASTEST, SLOWEST
 from gridtop.documents import Document
-from gridtop.errors import PluginError
+from gridtop.errors import GridtopError, PluginError
 from gridtop.limit_profiles import Layers, Origin
+from gridtop.loading import explain
 from gridtop.naming import ChannelMap, ChannelMeaning
 from gridtop.problems import InvalidConfiguration, KeyPath, did_you_mean
 from gridtop.quality.settings import QualitySettings
@@ -388,7 +389,27 @@ class _Assembly:
             alarm = self._findings.check(AlarmSettings, usual, (*path, "type"))
         if alarm is not None and not hasattr(target, "quantile"):
             self._refuse_quantiles(alarm, path)
-        return None if host is None or config is None else _Plugin(host, target, config, alarm)
+        if host is None or config is None:
+            return None
+        wants = self._wants(target, config, path) if kind == "detector" else ("*",)
+        return _Plugin(host, target, config, alarm, wants)
+
+    def _wants(self, target: Any, config: BaseModel, path: KeyPath) -> tuple[str, ...]:
+        """The channels that a detector wants where the configuration gives none, if it says."""
+        wants = getattr(target, "wants", ("*",))
+        if not callable(wants):
+            return tuple(wants)
+        try:
+            return tuple(wants(config, self._directory))
+        except (GridtopError, ValueError) as error:
+            message = " ".join(str(error).split()) or "is not allowed"
+        except Exception as error:
+            message = f"the plugin's own check fails with {explain(error)}"
+        setting, colon, rest = message.partition(": ")
+        if colon and self._document.get((*path, setting)) is not None:
+            path, message = (*path, setting), rest
+        self._findings.add(path, message)
+        return ("*",)
 
     def _refuse_quantiles(self, alarm: AlarmSettings, path: KeyPath) -> None:
         """Of a detector that knows no quantiles none can be asked."""
@@ -430,11 +451,13 @@ class _Plugin:
     config: BaseModel
     alarm: AlarmSettings | None
     """The rule of a detector's scores: the configuration's, else the one that the detector brings."""
+    wants: tuple[str, ...] = ("*",)
+    """The channels of a detector to which the configuration gives none."""
 
     def instance(self, name: str) -> PluginInstance:
         return PluginInstance(name, self.host.type, self.target, self.config)
 
     def detector(self, name: str) -> DetectorInstance:
         host: DetectorSettings = self.host
-        channels = host.channels or tuple(getattr(self.target, "wants", ("*",)))
+        channels = host.channels or self.wants
         return DetectorInstance(name, host.type, self.target, self.config, channels, self.alarm)

@@ -49,10 +49,14 @@ class Detector(Protocol):
     `R1:mismatch` speaks of the terminal, line or bus R1. Cutting the stream differently may not change a
     score. The input is never modified.
 
-    Three things a class may add. A third parameter of its constructor called `site`: it is given the site's
-    description (`gridtop.api.Site`). A class attribute `wants`, globs: the channels and quantities it gets
-    where the configuration gives it no `channels`. A class attribute `alarm`, a dict: the alarm rule of its
-    scores where the configuration gives none.
+    What a class may add. Further parameters of its constructor: `site` is given the site's description
+    (`gridtop.api.Site`), `inputs` the folder that relative paths in its settings start from. A class
+    attribute `wants`, globs: the channels and quantities it gets where the configuration gives it no
+    `channels`; or a class method `wants(config, inputs)` that returns them, where they depend on its
+    settings: a ValueError it raises is a mistake in the configuration (the text may begin with the setting:
+    `model: ...`). A class attribute `alarm`, a dict: the alarm rule of its scores where the configuration
+    gives none. An attribute `remarks`, texts: what to know before one relies on it, told once when the
+    monitor starts.
     """
 
     Config: ClassVar[type[BaseModel]]

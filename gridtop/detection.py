@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,8 @@ class _Turn:
 class Detection:
     """The configured detectors at work on a stream with the given channels.
 
-    `instances` gives for each detector its class, its settings and the globs of its channels. One that
+    `instances` gives for each detector its class, its settings and the globs of its channels; relative paths
+    in settings start from `inputs`. One that
     cannot be built is reported with the first block and left out; so is, from then on, one that fails
     three times in a row or takes longer than `budget` seconds for a block (30, or 1 on a live stream).
     A thread cannot be killed: that of a stuck detector is abandoned.
@@ -137,6 +139,7 @@ class Detection:
         live: bool,
         *,
         site: Site = UNDESCRIBED,
+        inputs: Path = Path(),
         budget: float | None = None,
         patience: float | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -146,7 +149,7 @@ class Detection:
         self._live, self._clock = live, clock
         self._unreported: list[Failure] = []
         self._posts = [
-            Post(name, target, config, _columns(name, globs, channels), channels, site)
+            Post(name, target, config, _columns(name, globs, channels), channels, site, inputs)
             for name, (target, config, globs) in instances.items()
         ]
         self._start(self._posts)
@@ -227,6 +230,11 @@ class Detection:
     def problems(self) -> tuple[str, ...]:
         """One line for each detector that does not work."""
         return tuple(f"detector {post.name}: {post.error}" for post in self._posts if post.state != "ok")
+
+    @property
+    def remarks(self) -> tuple[tuple[str, str], ...]:
+        """What is to be known before one relies on a detector: its name, and one line."""
+        return tuple((post.name, remark) for post in self._posts for remark in post.remarks)
 
     def _start(self, posts: Sequence[Post]) -> None:
         for post in posts:

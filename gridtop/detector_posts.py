@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +17,7 @@ from gridtop.blocks import Block
 from gridtop.channels import Channel, ChannelSet
 from gridtop.contracts import Detector, Explains
 from gridtop.detector_work import Answer, Jobs, Shares, Worker, are_texts, serve
-from gridtop.errors import PluginError
+from gridtop.errors import GridtopError, PluginError
 from gridtop.explanations import MOST_SEARCHED
 from gridtop.loading import explain
 from gridtop.site import Site
@@ -54,6 +55,7 @@ class Post:
         columns: Sequence[int],
         channels: ChannelSet,
         site: Site,
+        inputs: Path = Path(),
     ) -> None:
         self.name = name
         self.outputs: tuple[Output, ...] = ()
@@ -63,10 +65,12 @@ class Post:
         """Frames it was not given in this pass, because it was busy."""
         self.explains = False
         """Whether it says itself what its scores rest on."""
+        self.remarks: tuple[str, ...] = ()
+        """What to know before one relies on it."""
         self.channels = channels.subset(columns)
         """What it gets."""
         self._target, self._config = target, config
-        self._columns, self._all, self._site = columns, channels, site
+        self._columns, self._all, self._site, self._inputs = columns, channels, site, inputs
         self._places = {channel.terminal for channel in channels} | site.places | {"system"}
         self._failures = 0
         self._mute, self._complained = 0, False
@@ -115,9 +119,11 @@ class Post:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            self.state, self.error = "failed", f"cannot start: {explain(error)}"
+            told = _told(error) if isinstance(error, GridtopError) else explain(error)
+            self.state, self.error = "failed", f"cannot start: {told}"
         else:
             self.outputs = outputs
+            self.remarks = _remarks(detector)
             self.explains = isinstance(detector, Explains)
             self._jobs = SimpleQueue()
             shared = (self._config, self.channels, self._site)
@@ -242,8 +248,9 @@ class Post:
 
     def _built(self) -> Detector:
         asked = inspect.signature(self._target).parameters
-        extras = {"site": self._site} if "site" in asked else {}
-        detector: Detector = self._target(self._config, self.channels, **extras)
+        extras = {"site": self._site, "inputs": self._inputs}
+        given = {name: value for name, value in extras.items() if name in asked}
+        detector: Detector = self._target(self._config, self.channels, **given)
         return detector
 
     def _describe(self, detector: Detector) -> tuple[Output, ...]:
@@ -268,3 +275,14 @@ class Post:
                 subject = Channel(f"{self.name}:{name}", "score")
         channel = Channel(f"{self.name}/{name}", "score", terminal=subject.terminal, phase=subject.phase)
         return Output(self.name, channel, subject, of_channel)
+
+
+def _remarks(detector: Detector) -> tuple[str, ...]:
+    """What a detector has to say about itself; nothing where that is no list of texts."""
+    remarks = getattr(detector, "remarks", ())
+    return tuple(clean(" ".join(text.split())) for text in remarks) if are_texts(remarks) else ()
+
+
+def _told(error: GridtopError) -> str:
+    """What a mistake that a person can mend says, in one line."""
+    return clean(" ".join(str(error).split()))

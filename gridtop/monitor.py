@@ -132,7 +132,8 @@ class Monitor:
         # A plugin that cannot be loaded is not used, or the configuration would have been refused.
         problems = [_noticed("plugins", "warning", text) for text in configuration.plugin_problems]
         notices = [_noticed("limits", "info", text) for text in self._pipeline.notices]
-        await self._publish((*problems, *notices))
+        remarks = [_noticed(detector, "info", text) for detector, text in self._pipeline.remarks]
+        await self._publish((*problems, *notices, *remarks))
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name="flow")

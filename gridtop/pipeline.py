@@ -62,6 +62,7 @@ class Pipeline:
             self.channels,
             live,
             site=configuration.site,
+            inputs=configuration.directory,
         )
         self._rules = self._bind()
         self._active: tuple[ActiveAlarm, ...]
@@ -96,6 +97,11 @@ class Pipeline:
     def notices(self) -> tuple[str, ...]:
         """What of the limit profiles has nothing to watch in this stream, in a few lines."""
         return self._notices
+
+    @property
+    def remarks(self) -> tuple[tuple[str, str], ...]:
+        """What is to be known before one relies on a detector: its name, and one line."""
+        return self._detection.remarks
 
     def requested(self) -> Requested:
         """What screens may ask for beyond `channels`."""

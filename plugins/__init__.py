@@ -14,8 +14,13 @@ def gridtop_sources() -> list[SourceSpec]:
 
 @hookimpl
 def gridtop_detectors() -> list[DetectorSpec]:
-    """Scores that need no training."""
+    """Scores that need no training, and those of models that were trained."""
     return [
+        DetectorSpec(
+            "autoencoder",
+            "gridtop.plugins.detectors.models:Autoencoder",
+            "a trained network that knows what is ordinary, and so what is not",
+        ),
         DetectorSpec(
             "data_quality",
             "gridtop.plugins.detectors.data_quality:DataQuality",
@@ -37,9 +42,19 @@ def gridtop_detectors() -> list[DetectorSpec]:
             "falls and rises of the frequency that tell of lost generation or load",
         ),
         DetectorSpec(
+            "isolation_forest",
+            "gridtop.plugins.detectors.models:IsolationForest",
+            "a trained forest that tells how easily a frame stands apart from ordinary ones",
+        ),
+        DetectorSpec(
             "physics",
             "gridtop.plugins.detectors.physics:Physics",
             "readings that no state of the grid explains, and the terminal they come from",
+        ),
+        DetectorSpec(
+            "random_forest",
+            "gridtop.plugins.detectors.models:RandomForest",
+            "a trained forest that tells what happens at each line: how likely it is which class",
         ),
         # No `needs`: their own check of the configuration names the extra of gridtop that brings the library.
         DetectorSpec(

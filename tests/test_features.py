@@ -195,3 +195,16 @@ def test_the_raw_recipe_takes_every_column_and_warns() -> None:
 def test_a_recipe_that_finds_no_channel_says_so() -> None:
     with pytest.raises(GridtopError, match="no channel of the recording matches Q"):
         choose("channels", channel_set("a"), UNDESCRIBED, ("Q*",))
+
+
+def test_plain_columns_take_a_short_cut_to_the_same_numbers() -> None:
+    channels = channel_set("a", "b", "c")
+    values = np.random.default_rng(4).normal(size=(20, 3))
+    quality = np.zeros((20, 3), dtype=np.uint16)
+    quality[3, 2] = int(Quality.FLATLINE)
+    block = Block(channels, times(20), values, quality)
+    plain = [Feature(channel="c"), Feature(channel="a")]
+    short = whole_site(plain, channels)(block)
+    long = whole_site([*plain, Feature(channel="b", statistic="range", window=1)], channels)(block)
+    assert np.array_equal(short, long[:, :, :2], equal_nan=True)
+    assert np.isnan(short[0, 3, 0])

@@ -65,7 +65,7 @@ def test_the_plugin_interface_is_frozen() -> None:
         "API DOUBTFUL NO_VALUE Amperes Block Calibrated Channel ChannelSet CommandSpec Detector DetectorSpec"
     )
     names += " Duration Event Explains Extent Hertz Host Quality Scores Seekable Settings Sink SinkSpec Site"
-    names += " Source SourceError SourceSpec Volts hookimpl seconds_to_time"
+    names += " Source SourceError SourceSpec Volts hookimpl load_model model_channels seconds_to_time"
     assert gridtop.api.__all__ == names.split()
     for name in gridtop.api.__all__:
         assert getattr(gridtop.api, name) is not None

@@ -37,6 +37,9 @@ def gridtop_detectors():
 """
 
 SHIPPED = (
+    "autoencoder",
+    "isolation_forest",
+    "random_forest",
     "command_plausibility",
     "data_quality",
     "drift",

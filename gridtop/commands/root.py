@@ -17,9 +17,11 @@ _COMMANDS = {
     "evaluate": "what detectors and limits are worth on labelled recordings",
     "export": "write a recording, or part of it, as CSV, Parquet or COMTRADE",
     "inspect": "what a recording is, and the configuration that fits it",
+    "models": "trained models: list, show, verify",
     "plugins": "what is installed and what went wrong with it",
     "run": "the monitor without a screen: JSON lines of events",
     "simulate": "make a recording of a simulated grid",
+    "train": "teach models from labelled recordings, and say what they are worth",
 }
 """The built-in commands: each is `command` in the module of its name in gridtop.commands."""
 

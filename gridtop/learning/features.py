@@ -23,6 +23,8 @@ Scope = Literal["line", "site"]
 
 WHOLE_SITE = "site"
 """The place of a model that looks at all channels at once."""
+Picked = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+"""Which series are needed, and which of them each feature is made of."""
 UNKNOWN_RATE = 30.0
 """Frames per second assumed of a stream that does not say."""
 MOST_MISSING = 0.25
@@ -156,24 +158,26 @@ class FeatureStream:
         self._shape = (len(places), len(features))
         rate = rate or UNKNOWN_RATE
         self._series = _Series(features, places)
-        self._plans: list[tuple[Statistic, int, npt.NDArray[np.intp], npt.NDArray[np.intp]]] = []
+        self._plans: list[tuple[Statistic, int, npt.NDArray[np.intp], Picked]] = []
         kinds = [
             (f.statistic, 0 if f.statistic == "value" else max(1, round(f.window * rate))) for f in features
         ]
         for kind in dict.fromkeys(kinds):
             of_kind = np.array([i for i, other in enumerate(kinds) if other == kind], dtype=np.intp)
             targets = (np.arange(len(places))[:, None] * len(features) + of_kind).ravel()
-            self._plans.append((*kind, targets, self._series.rows[:, of_kind].ravel()))
+            used, back = np.unique(self._series.rows[:, of_kind].ravel(), return_inverse=True)
+            self._plans.append((*kind, targets, (used, back)))
         longest = max((frames for _, frames in kinds), default=0)
         self._recent: Recent[np.float64] = Recent(longest, np.float64(np.nan))
         self._longest = longest
 
     def __call__(self, block: Block) -> Floats:
         """(p, n, f) the features of the block's n frames at p places; NaN where something is missing."""
+        if self._longest == 0 and len(self._plans) == 1 and self._series.are_columns:
+            return self._series.columns(block)
         joined = self._recent.join(self._series(block))
         features = np.empty((self._shape[0] * self._shape[1], len(block)))
-        for statistic, frames, targets, rows in self._plans:
-            used, back = np.unique(rows, return_inverse=True)
+        for statistic, frames, targets, (used, back) in self._plans:
             part = joined[used, self._longest - frames :]
             features[targets] = _statistic(part, statistic, frames)[back]
         return np.ascontiguousarray(features.reshape(*self._shape, len(block)).transpose(0, 2, 1))
@@ -215,7 +219,17 @@ class _Series:
         plain = [k for k in plain if len(self._keys[k][0]) == 1]
         self._plain = np.array(plain, dtype=np.intp)
         self._plain_from = np.array([self._position[self._keys[k][0][0]] for k in plain], dtype=np.intp)
+        self.are_columns = len(places) == 1 and len(plain) == len(self._keys)
+        """Whether the features are nothing but columns of the block, at one place."""
         self._special = [k for k in range(len(self._keys)) if k not in set(plain)]
+
+    def columns(self, block: Block) -> Floats:
+        """(1, n, f) features that are nothing but columns."""
+        chosen = [self._keys[k][0][0] for k in self.rows[0]]
+        values = block.values[:, chosen]
+        if block.quality is not None:
+            values[(block.quality[:, chosen] & np.uint16(DOUBTFUL | NO_VALUE)) != 0] = np.nan
+        return values[np.newaxis]
 
     def __call__(self, block: Block) -> Floats:
         """(s, n) the series in a block."""

@@ -90,7 +90,7 @@ class Model:
             return reconstruction_shares(errors, self.card.usual_errors)
         if self.trees is None:
             return np.zeros(len(row))
-        if not self.card.classes:
+        if not self.card.classes or self.trees.outputs == 1:
             raised = self.trees.contributions(row, 0)
         else:
             index = {name: i for i, name in enumerate(self.card.classes)}
