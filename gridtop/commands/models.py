@@ -145,7 +145,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
     if card.command:
         yield f"  with      {clean(card.command)}"
     labels, split = clean(card.labels) or "none", clean(card.split) or "nothing"
-    yield f"  recipe    {card.recipe}; labels {labels}; split by {split}"
+    yield f"  recipe    {card.recipe}; labels {labels}; split {split}"
     if card.versions:
         yield "  versions  " + clean(", ".join(f"{name} {value}" for name, value in card.versions.items()))
     yield ""
@@ -154,7 +154,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
         yield "  none: nothing is known of what it is worth"
     for score in card.scores:
         yield f"  {_score(score)}"
-    for title, texts in (("LIMITS", card.limits), ("REMARKS", card.remarks)):
+    for title, texts in (("LIMITS", card.limits), ("REMARKS", card.remarks), ("NOTES", card.notes)):
         if texts:
             yield ""
             yield title
@@ -178,5 +178,5 @@ def _score(score: Score) -> str:
         low, high = score.interval
         groups = f" over {score.groups}" if score.groups else ""
         text += f" (95 %: {low:.4g} to {high:.4g}{groups})"
-    text += f", split by {clean(score.split)}" if score.split else ""
+    text += f", split {clean(score.split)}" if score.split else ""
     return f"! {text}: leaking, not honest" if score.leaking else text

@@ -125,7 +125,8 @@ class ModelCard(_Part):
     command: str = ""
     intended_use: str = ""
     limits: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = Field((), description="what the monitor says of it when it starts")
+    notes: tuple[str, ...] = Field((), description="how it came about")
     files: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")

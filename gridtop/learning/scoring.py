@@ -66,11 +66,11 @@ class ModelScorer:
         self.note: dict[str, list[str]] | None = None
         self._columns = [np.array(both, dtype=np.intp) for both in columns.values()]
         self._each = np.empty((0, len(places) * len(card.outputs)))
-        # Of an output of a single class the name says it all, and an anomaly has none.
+        # Of frames, an output of a single class says it all by its name, and an anomaly has no class.
         self._noted = [
             i
             for i, both in enumerate(self._columns)
-            if len(card.outputs[self._parted(both[0])[1]].classes) > 1
+            if card.mode == "events" or len(card.outputs[self._parted(both[0])[1]].classes) > 1
         ]
 
     def score(self, block: Block) -> Floats:

@@ -296,7 +296,7 @@ def teach(
     calibration = calibrate(np.clip(guesses, 0.0, 1.0), y)
     honest = scores_of(_calibrated(guesses, y, held_out), y, held_out, classes, split)
     flattering = scores_of(
-        _calibrated(leaking, y, np.arange(len(y))), y, held_out, classes, "random rows", leaking=True
+        _calibrated(leaking, y, np.arange(len(y))), y, held_out, classes, "random rows: leaking", leaking=True
     )
     forest = fit(np.ones(len(x), dtype=np.bool_), 0.8)
     progress("checking the export", 0.95)

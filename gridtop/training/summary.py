@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from gridtop.learning.card import ModelCard, Score
 from gridtop.text import clean
 
-_FIGURES = ("ROC AUC", "PR AUC", "F1", "MCC", "macro F1")
+_FIGURES = ("ROC AUC", "PR AUC", "F1", "MCC", "macro F1", "macro F1 of windows")
 _WIDTH = 26
 
 
@@ -24,15 +24,17 @@ def lines(card: ModelCard, sizes: Mapping[str, int]) -> Iterator[str]:
     heads = [
         f"{split} ({_groups(scores)})" if _groups(scores) else split for split, scores in columns.items()
     ]
-    yield "  " + " " * 10 + "".join(f"{head:<{_WIDTH}}  " for head in heads).rstrip()
-    for name in _FIGURES:
+    names = [name for name in _FIGURES if any(name in scores for scores in columns.values())]
+    wide = max((len(name) for name in names), default=8) + 2
+    yield "  " + " " * wide + "".join(f"{head:<{_WIDTH}}  " for head in heads).rstrip()
+    for name in names:
         cells = [_cell(scores, name) for scores in columns.values()]
         if any(cells):
-            yield f"  {name:<10}" + "".join(f"{cell:<{_WIDTH}}  " for cell in cells).rstrip()
-    for remark in card.remarks:
+            yield f"  {name:<{wide}}" + "".join(f"{cell:<{_WIDTH}}  " for cell in cells).rstrip()
+    for remark in (*card.remarks, *card.notes):
         yield f"  note: {clean(remark, 400)}"
-    names = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sorted(sizes.items()) if size > 99_999)
-    yield f"  {sum(sizes.values()) / 1e6:.2f} MB in {len(sizes)} files" + (f": {names}" if names else "")
+    large = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sorted(sizes.items()) if size > 99_999)
+    yield f"  {sum(sizes.values()) / 1e6:.2f} MB in {len(sizes)} files" + (f": {large}" if large else "")
 
 
 def _groups(scores: Mapping[str, Score]) -> str:

@@ -92,8 +92,13 @@ def teach(
         "intended_use": _intended_use(data, estimator),
         "limits": _limits(data, estimator),
     }
-    remarks = (*task.remarks, *data.remarks, *parts.pop("remarks"), *_remarks(data, judged))
-    card = ModelCard.model_validate(fields | parts | {"remarks": tuple(dict.fromkeys(remarks))})
+    warnings = (*data.chosen.remarks, *parts.pop("remarks", ()), *_remarks(data, judged))
+    notes = (*task.remarks, *data.remarks, *parts.pop("notes", ()), *_notes(data, judged))
+    texts = {
+        "remarks": tuple(dict.fromkeys(warnings)),
+        "notes": tuple(note for note in dict.fromkeys(notes) if note not in warnings),
+    }
+    card = ModelCard.model_validate(fields | parts | texts)
     files[PARITY] = (json.dumps(card.parity, indent=1) + "\n").encode()
     return Taught(card, files)
 
@@ -128,7 +133,8 @@ def _calibrated(judged: HeldOut, files: dict[str, bytes]) -> dict[str, Any]:
     highest = probabilities[:, 1:].max(axis=1)
     found: dict[str, Any] = {
         "calibration": calibration.to_dict(),
-        "remarks": (
+        "remarks": (),
+        "notes": (
             f"probabilities were calibrated on held-out rows of which {np.mean(y > 0):.0%} were of events: "
             "where events are rarer, they are too high",
         ),
@@ -194,7 +200,8 @@ def _anomaly_model(
     names = ", ".join(recordings[k].name for k in kept)
     what = f"the last quarter of {names}" if np.isfinite(begin) else names
     parts["parity"] = tuple(parity.to_dict() for parity in parities)
-    parts["remarks"] = (*remarks, f"not learned from, but used to say how rare a score is: {what}")
+    parts["remarks"] = remarks
+    parts["notes"] = (f"not learned from, but used to say how rare a score is: {what}",)
     return fitted, parts, files
 
 
@@ -323,9 +330,14 @@ def _remarks(data: Dataset, judged: HeldOut) -> tuple[str, ...]:
         found.append("in cross-validation it scored all rows alike: it has learned nothing")
     if data.chosen.recipe == "raw" and RAW_WARNING not in data.remarks:
         found.append(RAW_WARNING)
-    if len(data.y) > len(judged.data.y):
-        found.append(
-            f"the scores are of models that were fitted to parts of {len(judged.data.y):,} rows; this one "
-            f"was given {len(data.y):,}"
-        )
     return tuple(found)
+
+
+def _notes(data: Dataset, judged: HeldOut) -> tuple[str, ...]:
+    """How the model came about, for whoever reads its card."""
+    if len(data.y) <= len(judged.data.y):
+        return ()
+    return (
+        f"the scores are of models that were fitted to parts of {len(judged.data.y):,} rows; this one "
+        f"was given {len(data.y):,}",
+    )
