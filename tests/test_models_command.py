@@ -68,8 +68,8 @@ def test_show_tells_the_honest_scores_from_the_leaking_ones(
 ) -> None:
     folder = forest_folder(tmp_path / "m", limits=("not for islands",), remarks=("a remark",))
     lines = [line.strip() for line in run(capsys, "show", str(folder))[1].splitlines()]
-    assert "recall 0.9 (95 %: 0.8 to 0.95 over 12), split by event" in lines
-    assert "! recall 1, split by rows: leaking, not honest" in lines
+    assert "recall 0.9 (95 %: 0.8 to 0.95 over 12), split event" in lines
+    assert "! recall 1, split rows: leaking, not honest" in lines
     assert "output    fault: fault_AG" in lines
     assert "range over 0.2 s of near:V [V]" in lines
     assert lines[lines.index("LIMITS") + 1] == "not for islands"

@@ -35,8 +35,8 @@ def as_bytes(events: Sequence[Event]) -> bytes:
     return "\n".join(json.dumps(line) for line in lines).encode()
 
 
-async def log_of(block_frames: int | None, speed: str) -> bytes:
-    running = monitor(f"source.speed={speed}", block_frames=block_frames)
+async def log_of(block_frames: int | None, speed: str, *overrides: str) -> bytes:
+    running = monitor(f"source.speed={speed}", *overrides, block_frames=block_frames)
     await running.run()
     return as_bytes(running.events(0, 10**6))
 
@@ -56,7 +56,13 @@ def test_the_bundled_recording_tells_a_story(reference: bytes) -> None:
     assert len({event["id"] for event in events}) == len(events)
 
 
-@pytest.mark.parametrize("size", [1, 7, 256, 4096])
+async def test_events_are_the_same_one_frame_at_a_time() -> None:
+    # The models are tried so in test_model_detectors: here they would take minutes.
+    without = [f"detectors.{name}.enabled=false" for name in ("forest", "isolation", "autoencoder")]
+    assert await log_of(1, "max", *without) == await log_of(None, "max", *without)
+
+
+@pytest.mark.parametrize("size", [7, 256, 4096])
 async def test_events_are_the_same_at_any_block_size(size: int, reference: bytes) -> None:
     assert await log_of(size, "max") == reference
 

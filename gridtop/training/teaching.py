@@ -200,8 +200,10 @@ def _anomaly_model(
     names = ", ".join(recordings[k].name for k in kept)
     what = f"the last quarter of {names}" if np.isfinite(begin) else names
     parts["parity"] = tuple(parity.to_dict() for parity in parities)
-    parts["remarks"] = remarks
-    parts["notes"] = (f"not learned from, but used to say how rare a score is: {what}",)
+    parts["notes"] = (
+        *remarks,
+        f"not learned from, but used to say how rare a score is: {what}",
+    )
     return fitted, parts, files
 
 
