@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gridtop.commands.options import chosen_configuration, configuration_options
 from gridtop.commands.outputs import progress_bar, spare
 from gridtop.errors import Exit, GridtopError
 
@@ -38,12 +38,7 @@ def _splits(context: click.Context, parameter: click.Parameter, value: tuple[str
 
 @click.command("evaluate")
 @click.argument("recordings", metavar="[RECORDING]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    help="Configuration file [./config.yaml, else the shipped one].",
-)
+@configuration_options
 @click.option(
     "--labels", "column", metavar="COLUMN", help="Take the truth from this column of the recording."
 )
@@ -62,16 +57,6 @@ def _splits(context: click.Context, parameter: click.Parameter, value: tuple[str
     type=click.Choice(["event", "file", "time", "rows"]),
     help="Give the figures part by part; rows only beside another one.",
 )
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override one setting.")
-@click.option(
-    "-p",
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Load a plugin from this file; may be repeated.",
-)
-@click.option("--no-plugins", is_flag=True, help="Built-in plugins only.")
 @click.option("--json", "json_file", metavar="FILE", help="Write everything as JSON; - is standard output.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a report with plots, one file.")
 @click.option("--list", "name_all", is_flag=True, help="Name every miss and every false alarm.")
@@ -105,11 +90,14 @@ def command(
         from gridtop.evaluation.plots import require_matplotlib
 
         require_matplotlib()
-    if no_plugins:
-        os.environ["GRIDTOP_NO_PLUGINS"] = "1"
     chosen = [name.strip() for name in (detectors or "").split(",") if name.strip()]
     quiet = [value.strip() for one in normal for value in one.split(",")]
-    configurations = _configurations(config, recordings, overrides, plugins, column, chosen)
+    configurations = [
+        _configured(
+            chosen_configuration(config, recording, None, overrides, plugins, no_plugins), column, chosen
+        )
+        for recording in recordings or (None,)
+    ]
     for path in [*written, *([html] if html else [])]:
         if path.resolve() in {_path(one).resolve() for _, one in configurations}:
             raise GridtopError(f"{path} is the recording itself; write to another name")
@@ -129,33 +117,21 @@ def command(
     return Exit.OK
 
 
-def _configurations(
-    config: Path | None,
-    recordings: Sequence[Path],
-    overrides: Sequence[str],
-    plugins: Sequence[Path],
-    column: str | None,
-    chosen: Sequence[str],
-) -> list[tuple[str, Configuration]]:
-    """The configuration for each recording, by the recording's name."""
+def _configured(
+    configuration: Configuration, column: str | None, chosen: Sequence[str]
+) -> tuple[str, Configuration]:
+    """The name of the recording, and the configuration with only the chosen detectors and limits."""
     from dataclasses import replace
 
-    from gridtop.config import load
     from gridtop.evaluation.observing import only
     from gridtop.evaluation.truth_sources import LabelColumn
     from gridtop.text import clean
 
-    found = []
-    for recording in recordings or (None,):
-        configuration = load(
-            config, overrides=overrides, recording=recording, plugin_files=plugins, environment=os.environ
-        )
-        if chosen:
-            configuration = only(configuration, chosen)
-        if column is not None:
-            configuration = replace(configuration, channels=LabelColumn(configuration.channels, column))
-        found.append((clean(_path(configuration).name), configuration))
-    return found
+    if chosen:
+        configuration = only(configuration, chosen)
+    if column is not None:
+        configuration = replace(configuration, channels=LabelColumn(configuration.channels, column))
+    return clean(_path(configuration).name), configuration
 
 
 def _path(configuration: Configuration) -> Path:

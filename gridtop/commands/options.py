@@ -21,14 +21,14 @@ Rows = tuple[int, int | None]
 """The first row, and the first one left out: None for all to the end."""
 ALL_ROWS: Rows = (0, None)
 
-_SHARED = (
-    click.option(
-        "-c",
-        "--config",
-        "config",
-        type=click.Path(path_type=Path),
-        help="Configuration file [./config.yaml, else the shipped one].",
-    ),
+_CONFIG = click.option(
+    "-c",
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    help="Configuration file [./config.yaml, else the shipped one].",
+)
+_SOURCE = (
     click.option(
         "--source",
         "recording",
@@ -36,6 +36,8 @@ _SHARED = (
         help="Replay this recording instead of the configured source.",
     ),
     click.option("--speed", metavar="FACTOR", help="Times real time: 0.1 to 1000, or max."),
+)
+_SETTINGS = (
     click.option(
         "--set",
         "overrides",
@@ -57,7 +59,16 @@ _SHARED = (
 
 def monitor_options(command: Command) -> Command:
     """Add the shared options to a command."""
-    for option in reversed(_SHARED):
+    return _with(command, (_CONFIG, *_SOURCE, *_SETTINGS))
+
+
+def configuration_options(command: Command) -> Command:
+    """The same without those that say what is replayed, for commands that are given recordings."""
+    return _with(command, (_CONFIG, *_SETTINGS))
+
+
+def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -198,6 +198,8 @@ def _models(names: Sequence[str], kind: str | None) -> dict[str, Any]:
     """The kind of each model by name."""
     import re
 
+    from gridtop.learning.card import NAME
+
     found: dict[str, str] = {}
     for name in names or ((kind,) if kind else _DEFAULT):
         known = _SHORT.get(name, name if name in _KINDS else None)
@@ -206,7 +208,7 @@ def _models(names: Sequence[str], kind: str | None) -> dict[str, Any]:
                 f"which kind of model is {name!r}? Say so with --kind {'|'.join(_KINDS)}, or name it forest, "
                 "isolation or autoencoder"
             )
-        if not re.fullmatch(r"[^\W\d][\w-]{0,63}", name):
+        if not re.fullmatch(NAME, name):
             raise click.UsageError(
                 f"{name!r} is no name of a model: letters, digits, - and _, a letter first"
             )

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gridtop.errors import SourceError
 from gridtop.evaluation.matching import Claim, Truth
 from gridtop.events import Event
 from gridtop.site import Site
+from gridtop.text import clean
 
 _KINDS = ("alarm", "data", "fault")
 _TELLING = ("raised", "escalated", "noticed")
+
+
+def read_event_list(path: Path) -> Mapping[str, Any] | None:
+    """The list of events (docs/simulation.md) in a file; None when there is no such file.
+
+    Raises SourceError when it cannot be read or is something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document["events"], np.datetime64(str(document["start"]).removesuffix("Z"), "ns")
+    except OSError as error:
+        raise SourceError(f"{clean(path.name)}: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            f"{clean(path.name)}: this is no list of events ({clean(str(error), 80)}); docs/simulation.md "
+            "says what it holds. --labels COLUMN takes the truth from the recording instead"
+        ) from None
+    return document
 
 
 def truths_of(document: Mapping[str, Any], site: Site) -> list[Truth]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -116,18 +114,13 @@ async def observe(
 
     `progress` is told of every few more frames. Raises GridtopError as the monitor does.
     """
-    built: dict[str, Any] = {}
-    watched = replace(
-        configuration,
-        detectors={n: _kept(instance, built) for n, instance in configuration.detectors.items()},
-    )
-    source = _source(watched)
+    source = _source(configuration)
     try:
         with blaming(SourceError, "the source cannot be opened"):
             channels = await source.open()
-        pipeline = Pipeline(watched, channels, source.identity, False)
+        pipeline = Pipeline(configuration, channels, source.identity, False)
         try:
-            keeper = _Keeper(watched, pipeline)
+            keeper = _Keeper(configuration, pipeline)
             async for whole in source.blocks():
                 for block in _cut(whole):
                     result = await pipeline.process(block)
@@ -140,8 +133,12 @@ async def observe(
             pipeline.close()
     finally:
         await source.close()
-    traces = keeper.traces(len(known.time), {n: _remarks(d) for n, d in built.items()}, problems)
-    rules = _speaking(pipeline.rules, watched)
+    remarks = {
+        name: tuple(text for speaker, text in pipeline.remarks if speaker == name)
+        for name in configuration.detectors
+    }
+    traces = keeper.traces(len(known.time), remarks, problems)
+    rules = _speaking(pipeline.rules, configuration)
     return Observation(
         name, known.time, known.clock, known.labels, rules, tuple(keeper.events), traces, problems
     )
@@ -158,25 +155,6 @@ def _source(configuration: Configuration) -> Source:
             "with. Name a recording: gridtop evaluate FILE"
         )
     return source
-
-
-def _kept(instance: DetectorInstance, built: dict[str, Any]) -> DetectorInstance:
-    """The same detector, but whoever builds one leaves it in `built`, too: it may have remarks to make."""
-
-    @functools.wraps(instance.target, updated=())
-    def build(*arguments: Any, **named: Any) -> Any:
-        built[instance.name] = detector = instance.target(*arguments, **named)
-        return detector
-
-    return replace(instance, target=build)
-
-
-def _remarks(detector: Any) -> tuple[str, ...]:
-    """What a detector says of itself under `remarks`, harmless; nothing when that is no list of texts."""
-    said = getattr(detector, "remarks", ())
-    if isinstance(said, str) or not isinstance(said, Sequence):
-        return ()
-    return tuple(clean(text, 400) for text in said if isinstance(text, str))
 
 
 def _cut(block: Block) -> Iterator[Block]:

@@ -29,11 +29,12 @@ UNKNOWN: Interval = (math.nan, math.nan)
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """The 95 % intervals of three figures; NaN where they cannot be had."""
+    """The 95 % intervals of four figures; NaN where they cannot be had."""
 
     roc_auc: Interval = UNKNOWN
     average_precision: Interval = UNKNOWN
     mcc: Interval = UNKNOWN
+    f1: Interval = UNKNOWN
 
 
 def bootstrap(
@@ -94,7 +95,7 @@ def _table(index: npt.NDArray[np.int64], groups: int, truth: Marks, said: Marks)
 
 
 def _figures(hits: Floats, false: Floats, table: Floats | None) -> Floats:
-    """(draws, 3) ROC AUC, average precision and MCC of draws (draws, bins); NaN where a kind is missing."""
+    """(draws, 4) ROC AUC, average precision, MCC, F1 of draws (draws, bins); NaN where a kind is missing."""
     with np.errstate(divide="ignore", invalid="ignore"):
         found, wrong = np.cumsum(hits, axis=1), np.cumsum(false, axis=1)
         all_hits, all_false = found[:, -1], wrong[:, -1]
@@ -103,13 +104,14 @@ def _figures(hits: Floats, false: Floats, table: Floats | None) -> Floats:
         precision = np.where(found + wrong > 0, found / (found + wrong), 0.0)
         average = np.sum(hits * precision, axis=1) / all_hits
         average[all_false == 0] = np.nan
-        mcc = np.full(len(hits), np.nan)
+        mcc, f1 = np.full((2, len(hits)), np.nan)
         if table is not None:
             a, b, c, d = table.T
             root = np.sqrt(a + b) * np.sqrt(c + d) * np.sqrt(a + c) * np.sqrt(b + d)
             mcc = np.where(root > 0, (a * d - b * c) / root, 0.0)
             mcc[(all_hits == 0) | (all_false == 0)] = np.nan
-    return np.stack([auc, average, mcc], axis=1)
+            f1 = 2 * a / (2 * a + b + c)
+    return np.stack([auc, average, mcc, f1], axis=1)
 
 
 def _percentiles(values: Floats) -> Interval:

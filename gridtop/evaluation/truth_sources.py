@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from gridtop.blocks import Floats
 from gridtop.config import Configuration
 from gridtop.errors import GridtopError, SourceError
-from gridtop.evaluation.event_lists import truths_of
+from gridtop.evaluation.event_lists import read_event_list, truths_of
 from gridtop.evaluation.frame_metrics import Marks
 from gridtop.evaluation.labels import described, is_quiet, quiet_labels, runs
 from gridtop.evaluation.matching import Truth
@@ -91,19 +90,8 @@ def labelled(recordings: Sequence[_Recording], column: str | None, normal: Seque
 
 def _event_list(configuration: Configuration) -> _Listed | None:
     path = event_list_path(configuration)
-    if path is None or not path.is_file():
-        return None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        document["events"], np.datetime64(str(document["start"]).removesuffix("Z"), "ns")
-    except OSError as error:
-        raise SourceError(f"{clean(path.name)}: {(error.strerror or str(error)).lower()}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(
-            f"{clean(path.name)}: this is no list of events ({clean(str(error), 80)}); docs/simulation.md "
-            "says what it holds. --labels COLUMN takes the truth from the recording instead"
-        ) from None
-    return path, document
+    document = None if path is None else read_event_list(path)
+    return None if path is None or document is None else (path, document)
 
 
 def event_list_path(configuration: Configuration) -> Path | None:

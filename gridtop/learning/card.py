@@ -16,6 +16,8 @@ from gridtop.text import clean
 
 FORMAT: Literal[1] = 1
 """The version of the card: it rises when older engines cannot read it."""
+NAME = r"^[^\W\d][\w-]{0,63}$"
+"""What a model may be called: a letter and up to 63 more letters, digits, _ or -."""
 LARGEST_CARD = 4 << 20
 """Bytes: no card of ours is larger."""
 
@@ -96,7 +98,7 @@ class ModelCard(_Part):
     """
 
     format: Literal[1] = FORMAT
-    name: str = Field(pattern=r"^[^\W\d][\w-]{0,63}$")
+    name: str = Field(pattern=NAME)
     kind: ModelKind
     mode: Mode = "frames"
     recipe: Recipe

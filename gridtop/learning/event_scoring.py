@@ -79,8 +79,6 @@ class EventScorer:
                 f"{card.name}: the model takes rows of {model.width} numbers, and its windows have "
                 f"{self._columns.width}"
             )
-        index = {name: i for i, name in enumerate(card.classes)}
-        self._classes = [np.array([index[name] for name in output.classes]) for output in card.outputs]
         self._history: list[deque[_Verdict]] = [deque([_Verdict(-1)]) for _ in range(places)]
         self._first = 0
 
@@ -89,7 +87,7 @@ class EventScorer:
 
         The columns are those of the first place, then of the second. NaN where too many features are missing.
         """
-        frames, outputs = features.shape[1], len(self._classes)
+        frames, outputs = features.shape[1], len(self._card.outputs)
         self._first = row
         for verdicts in self._history:
             while len(verdicts) > 1 and verdicts[1].row <= row:
@@ -99,9 +97,9 @@ class EventScorer:
             if change.reading is not None:
                 numbers = self._columns.filled(change.reading.numbers, self._card.fills)
                 # One at a time: then nothing but the row itself decides the bits of its scores.
-                probabilities = self._model.probabilities(numbers[np.newaxis])[0]
-                scores = np.array([probabilities[classes].sum() for classes in self._classes])
-                verdict = _Verdict(change.row, probabilities, scores, numbers)
+                probabilities = self._model.probabilities(numbers[np.newaxis])
+                scores = self._model.summed(probabilities)[0]
+                verdict = _Verdict(change.row, probabilities[0], scores, numbers)
             self._history[change.place].append(verdict)
         result = np.zeros((frames, self._places, outputs))
         for place, verdicts in enumerate(self._history):
@@ -115,8 +113,10 @@ class EventScorer:
     def notes(self, place: int, output: int, frames: int) -> list[str]:
         """(n,) the most probable class of an output at each frame of the block scored last, in words.
 
-        `fault, phase A to ground (0.82)`; empty while no window is open.
+        `fault, phase A to ground (0.82)`; empty while no window is open. No texts at all when none was.
         """
+        if all(verdict.scores is None for verdict in self._history[place]):
+            return []
         texts = [""] * frames
         for verdict in self._history[place]:
             start = max(verdict.row - self._first, 0)
@@ -137,6 +137,6 @@ class EventScorer:
     def _text(self, verdict: _Verdict, output: int) -> str:
         if verdict.probabilities is None or verdict.scores is None:
             return ""
-        classes = self._classes[output]
+        classes = list(self._model.columns[output])
         best = classes[int(np.argmax(verdict.probabilities[classes]))]
         return f"{in_words(self._card.classes[best])} ({verdict.scores[output]:.2f})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,8 +70,11 @@ def verify(folder: Path) -> list[str]:
 def write_folder(folder: Path, card: ModelCard, files: Mapping[str, bytes]) -> ModelCard:
     """Write a model folder, the card last, so that a folder with a card is whole; the card as written.
 
-    Files of an earlier model in the same folder are replaced; others are left alone.
+    Files of an earlier model in the same folder are replaced; others are left alone. The report of parity is
+    written from the card.
     """
+    if card.parity:
+        files = {**files, PARITY: (json.dumps(card.parity, indent=1) + "\n").encode()}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
     for name, content in files.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -70,16 +71,27 @@ class Model:
             return self.card.nines.apply(raw)
         if not self.card.classes:
             return raw
-        index = {name: i for i, name in enumerate(self.card.classes)}
-        columns = [
-            raw[:, [index[name] for name in output.classes]].sum(axis=1) for output in self.card.outputs
-        ]
-        return np.column_stack(columns)
+        return self.summed(raw)
 
     def probabilities(self, rows: Floats) -> Floats:
         """(n, c) the probability of each of the card's classes."""
         raw = self.session.run(rows)
         return raw if self.calibration is None else self.calibration.apply(raw)
+
+    @cached_property
+    def columns(self) -> tuple[tuple[int, ...], ...]:
+        """For each of the card's outputs the numbers of the classes that it adds up."""
+        number = {name: i for i, name in enumerate(self.card.classes)}
+        return tuple(tuple(number[name] for name in output.classes) for output in self.card.outputs)
+
+    def summed(self, probabilities: Floats) -> Floats:
+        """(n, k) the probability of each output, from those of the classes (n, c)."""
+        result = np.zeros((len(probabilities), len(self.columns)))
+        # One column after the other: then the number of rows decides no bit.
+        for output, columns in enumerate(self.columns):
+            for column in columns:
+                result[:, output] += probabilities[:, column]
+        return result
 
     def shares(self, row: Floats, output: int) -> Floats:
         """(w,) the share of each number of a row (w,) in the score of an output; all 0 when unknown."""
@@ -93,9 +105,7 @@ class Model:
         if not self.card.classes or self.trees.outputs == 1:
             raised = self.trees.contributions(row, 0)
         else:
-            index = {name: i for i, name in enumerate(self.card.classes)}
-            wanted = self.card.outputs[output].classes
-            raised = np.sum([self.trees.contributions(row, index[name]) for name in wanted], axis=0)
+            raised = np.sum([self.trees.contributions(row, i) for i in self.columns[output]], axis=0)
         risen = np.maximum(raised, 0.0)
         total = float(risen.sum())
         shares: Floats = risen / total if total > 0 else np.zeros(len(row))

@@ -35,7 +35,7 @@ class _Judge(Protocol):
         ...
 
     def notes(self, place: int, output: int, frames: int) -> list[str]:
-        """(n,) the most probable class at each frame of the block scored last, in words."""
+        """(n,) the most probable class at each frame of the block scored last, in words; or no texts."""
         ...
 
     def explain(self, frame: int, place: int, output: int) -> Floats:
@@ -101,11 +101,12 @@ class ModelScorer:
         return divmod(int(column), len(self._model.card.outputs))
 
     def _note(self, both: npt.NDArray[np.intp]) -> list[str]:
-        """(n,) what the place with the larger score says in words."""
+        """(n,) what the place with the larger score says in words, or no texts at all."""
         frames = len(self._each)
         told = [self._judge.notes(*self._parted(column), frames) for column in both]
-        if len(told) == 1 or not frames:
+        if len(told) == 1 or not any(told):
             return told[0]
+        told = [texts or [""] * frames for texts in told]
         largest = np.argmax(np.nan_to_num(self._each[:, both], nan=-1.0), axis=1).tolist()
         return [told[i][frame] for frame, i in enumerate(largest)]
 
@@ -115,8 +116,6 @@ class _Frames:
 
     def __init__(self, model: Model) -> None:
         self._model, self._card = model, model.card
-        index = {name: i for i, name in enumerate(self._card.classes)}
-        self._classes = [[index[name] for name in output.classes] for output in self._card.outputs]
         self._rows = self._probabilities = np.empty((0, 0, 0))
 
     def score(self, features: Floats, row: int) -> Floats:
@@ -127,16 +126,16 @@ class _Frames:
         if self._card.classes:
             probabilities = self._model.probabilities(rows)
             self._probabilities = probabilities.reshape(places, frames, -1)
-            scores = np.column_stack([_total(probabilities, classes) for classes in self._classes])
+            scores = self._model.summed(probabilities)
         else:
             scores = self._model.score(rows)
         return scores.reshape(places, frames, -1).transpose(1, 0, 2).reshape(frames, -1)
 
     def notes(self, place: int, output: int, frames: int) -> list[str]:
         """As `_Judge` says; empty where the output is improbable."""
-        classes = self._classes[output]
+        classes = list(self._model.columns[output])
         probabilities = self._probabilities[place][:, classes]
-        total = _total(self._probabilities[place], classes)
+        total = self._model.summed(self._probabilities[place])[:, output]
         texts = [""] * frames
         for frame in np.flatnonzero(total >= WORTH_A_WORD).tolist():
             best = self._card.classes[classes[int(np.argmax(probabilities[frame]))]]
@@ -151,14 +150,6 @@ class _Frames:
 
 def _judge(model: Model, places: int, rate: float | None) -> _Judge:
     return EventScorer(model, places, rate) if model.card.mode == "events" else _Frames(model)
-
-
-def _total(probabilities: Floats, classes: Sequence[int]) -> Floats:
-    """(n,) the sum of some columns, one after the other: the number of rows decides no bit."""
-    total = np.zeros(len(probabilities))
-    for column in classes:
-        total += probabilities[:, column]
-    return total
 
 
 def load_model(folder: Path, kinds: Collection[str], channels: ChannelSet, site: Site) -> ModelScorer:

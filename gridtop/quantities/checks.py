@@ -115,7 +115,7 @@ def impedance_residual(work: Work) -> Floats:
     return departure
 
 
-class _Buses:
+class Buses:
     """Which terminals are compared with which."""
 
     def __init__(self, layout: Layout) -> None:
@@ -147,7 +147,7 @@ def _means(voltage: Phasors, groups: list[Index], *, of_others: bool) -> Phasors
 
 
 def _mean_at_bus(work: Work) -> Phasors:
-    return _means(work.positive_voltage, work.layout.once(_Buses).groups, of_others=False)
+    return _means(work.positive_voltage, work.layout.once(Buses).groups, of_others=False)
 
 
 BUS = Residual(
@@ -171,7 +171,7 @@ class BusMismatch:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._groups = layout.once(_Buses).groups
+        self._groups = layout.once(Buses).groups
         factors = BUS.factors(layout)
         one = np.float64(1.0)
         self._inverse = None if factors is None else _reciprocal(Phasors(factors[0].re + one, factors[0].im))

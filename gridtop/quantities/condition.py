@@ -6,16 +6,15 @@ import numpy as np
 
 from gridtop.blocks import Floats
 from gridtop.quantities.catalogue import of_lines, of_terminals
+from gridtop.quantities.checks import Buses
 from gridtop.quantities.layout import (
-    Index,
-    Layout,
     at_both_ends,
     positive_current,
     positive_voltage,
     rated_current,
 )
 from gridtop.quantities.lines import KVL
-from gridtop.quantities.needs import bus_of, if_there_is, shared_bus
+from gridtop.quantities.needs import if_there_is, shared_bus
 from gridtop.quantities.work import Work
 
 
@@ -47,18 +46,6 @@ def line_resistance(work: Work) -> Floats:
     return resistance
 
 
-class _Buses:
-    """The rows of the terminals that are compared, by bus."""
-
-    def __init__(self, layout: Layout) -> None:
-        at: dict[str, list[int]] = {}
-        for row, terminal in enumerate(layout.terminals):
-            bus = bus_of(layout, terminal)
-            if bus is not None and not isinstance(shared_bus(layout, terminal), str):
-                at.setdefault(bus, []).append(row)
-        self.groups: list[Index] = [np.array(rows, dtype=np.intp) for rows in at.values()]
-
-
 @of_terminals("vt_ratio", "", shared_bus)
 def vt_ratio(work: Work) -> Floats:
     """|V1| / the median of |V1| of the other terminals at its bus that have a value.
@@ -70,7 +57,7 @@ def vt_ratio(work: Work) -> Floats:
     size = work.voltage_magnitudes[:, 0]
     live = np.where(work.dead, np.nan, size)
     ratio = np.full_like(size, np.nan)
-    for rows in work.layout.once(_Buses).groups:
+    for rows in work.layout.once(Buses).groups:
         for row in rows:
             ratio[row] = live[row] / _median(live[rows[rows != row]])
     return ratio

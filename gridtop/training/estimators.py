@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,7 +48,7 @@ class Estimator:
         """Whether it learns from labels."""
         return self.kind not in ANOMALY_KINDS
 
-    def fit(self, data: Dataset, epoch: Callable[[], object] = lambda: None) -> Fitted:
+    def fit(self, data: Dataset) -> Fitted:
         """Fit it: a classifier to all rows, others to ordinary ones; GridtopError if they are too few."""
         if self.is_supervised:
             return Fitted(self, forest=self._classifier(data))
@@ -70,7 +69,6 @@ class Estimator:
                 layers=self.layers,
                 epochs=self.epochs,
                 patience=self.patience,
-                progress=lambda number, most, loss, held: _told(epoch),
             )
             return Fitted(self, network=fitted, held_out=ordinary.x[fitted.held_out])
         from gridtop.training.autoencoders import held_out_rows
@@ -93,10 +91,6 @@ class Estimator:
             trees=self.trees,
             kind=cast(Any, self.kind),
         )
-
-
-def _told(epoch: Callable[[], object]) -> None:
-    epoch()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ The trigger opens the windows; the list of events only says what a window that o
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +15,10 @@ import numpy.typing as npt
 
 from gridtop.blocks import Floats
 from gridtop.errors import GridtopError
-from gridtop.learning.card import ModelCard, Output, Recipe, TrainedOn, Windows
+from gridtop.evaluation.event_lists import read_event_list
+from gridtop.learning.card import ModelCard, Output, Recipe, Windows
 from gridtop.learning.features import NO_LOG, UNKNOWN_RATE, Feature, Place
-from gridtop.learning.folder import MODEL, PARITY, TREES
+from gridtop.learning.folder import MODEL, TREES
 from gridtop.learning.recipes import Chosen
 from gridtop.learning.windows import MEASURES, Columns, Reading, WindowStream
 from gridtop.simulation.recording import events_path
@@ -119,13 +119,13 @@ class _Operator:
 
     def __init__(self, lesson: Lesson) -> None:
         listed = events_path(lesson.path)
-        try:
-            self._events: list[dict[str, Any]] = json.loads(listed.read_text(encoding="utf-8"))["events"]
-        except (OSError, ValueError, KeyError):
+        document = read_event_list(listed)
+        if document is None:
             raise GridtopError(
                 f"{clean(listed.name)} cannot be read: the operator's classes are taught by the list of "
                 "events beside a recording (docs/simulation.md)"
-            ) from None
+            )
+        self._events: list[dict[str, Any]] = document["events"]
         self._seconds = lesson.seconds - lesson.seconds[0]
         self._site = lesson.site
 
@@ -217,16 +217,7 @@ def train_events(
         trees=trees,
         leaves=leaves,
     )
-    recordings = tuple(
-        TrainedOn(
-            name=lesson.name,
-            sha256=lesson.sha256,
-            frames=len(lesson.seconds),
-            seconds=round(float(lesson.seconds[-1] - lesson.seconds[0]), 3),
-            clock=lesson.channels.clock,
-        )
-        for lesson in taught
-    )
+    recordings = tuple(lesson.trained_on for lesson in taught)
     labels = "events" if classes is None else taught[0].source
     rate = taught[0].channels.rate
     return card.model_copy(update={"recordings": recordings, "rate": rate, "labels": labels}), files
@@ -332,9 +323,7 @@ def teach(
             "an event that overlaps another shows only if it opens a window of its own",
         ),
     )
-    files = {MODEL: forest.onnx, TREES: forest.trees.to_bytes()}
-    files[PARITY] = (json.dumps(list(card.parity), indent=1) + "\n").encode()
-    return card, files
+    return card, {MODEL: forest.onnx, TREES: forest.trees.to_bytes()}
 
 
 def _calibrated(guesses: Floats, y: Integers, groups: Integers) -> Floats:

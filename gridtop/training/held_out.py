@@ -12,7 +12,6 @@ from gridtop.blocks import Floats
 from gridtop.errors import GridtopError
 from gridtop.evaluation.frame_metrics import Confusion, confusion
 from gridtop.evaluation.frame_scores import UNTESTED, FrameScores, figures, scores_by_folds
-from gridtop.evaluation.resampling import DRAWS, SEED
 from gridtop.evaluation.splits import Fold, Split, by_event, by_file, by_rows, by_time
 from gridtop.learning.card import Score
 from gridtop.training.datasets import Dataset
@@ -159,7 +158,7 @@ def score_list(scores: FrameScores, split: str, *, leaking: bool = False) -> tup
     if tested.said is not None:
         f1 = one.at_level()[2]
         found += [
-            ("F1", f1, _f1_interval(tested.truth, tested.said, tested.group)),
+            ("F1", f1, one.intervals.f1),
             ("MCC", one.mcc, one.intervals.mcc),
         ]
     return tuple(
@@ -183,22 +182,3 @@ def _confusion(data: Dataset, raw: Floats, rows: Marks) -> Confusion:
     names = np.array(data.classes)
     said = names[np.argmax(raw[rows], axis=1)]
     return confusion(names[data.y[rows]].tolist(), said.tolist(), data.classes)
-
-
-def _f1_interval(truth: Marks, said: Marks, group: Whole) -> tuple[float, float]:
-    """95 % by drawing groups again, as gridtop.evaluation.resampling does for the other figures."""
-    if min(len(np.unique(group[truth])), len(np.unique(group[~truth]))) < 2:
-        return math.nan, math.nan
-    _, index = np.unique(group, return_inverse=True)
-    groups = int(index.max()) + 1
-    columns = [truth & said, truth ^ said]
-    table = np.stack([np.bincount(index[c], minlength=groups) for c in columns], axis=1).astype(np.float64)
-    times = np.random.default_rng(SEED).multinomial(groups, np.full(groups, 1 / groups), size=DRAWS)
-    hits, wrong = (times.astype(np.float64) @ table).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        f1 = 2 * hits / (2 * hits + wrong)
-    known = f1[np.isfinite(f1)]
-    if not len(known):
-        return math.nan, math.nan
-    low, high = np.percentile(known, [2.5, 97.5])
-    return float(low), float(high)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from gridtop.baseline import Baseline
 from gridtop.blocks import Floats, Labels, Times
 from gridtop.channels import ChannelSet
 from gridtop.errors import GridtopError, SourceError
-from gridtop.evaluation.event_lists import truths_of
+from gridtop.evaluation.event_lists import read_event_list, truths_of
 from gridtop.evaluation.labels import is_quiet, quiet_labels
 from gridtop.evaluation.splits import segments
 from gridtop.evaluation.truth_sources import LabelColumn
+from gridtop.learning.card import TrainedOn
 from gridtop.naming import ChannelMap
 from gridtop.problems import did_you_mean
 from gridtop.quality.settings import QualitySettings
@@ -72,6 +72,17 @@ class Lesson:
     group: Whole
     ordinary: Marks
     remarks: tuple[str, ...] = ()
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The recording as a model's card names it."""
+        return TrainedOn(
+            name=self.name,
+            sha256=self.sha256,
+            frames=len(self.seconds),
+            seconds=round(float(self.seconds[-1] - self.seconds[0]), 3),
+            clock=self.channels.clock,
+        )
 
     def kinds(self, places: Iterable[str], known: Mapping[str, int]) -> Whole:
         """(n,) the number of the kind of event that is on at one of some places, by `known`; 0 for none."""
@@ -146,8 +157,9 @@ def _surveyed(
 ) -> _Surveyed:
     from gridtop.commands.options import open_configured
     from gridtop.config import load
+    from gridtop.simulation.recording import events_path
 
-    document = _event_list(path)
+    document = read_event_list(events_path(path))
     grid = (document or {}).get("conditions", {}).get("grid") if config is None else None
     wanted = None if column in (None, EVENT_LIST) else column
     baseline: Baseline | None = None
@@ -210,25 +222,6 @@ def _simulated_site(
     except ValueError as error:
         return Site.model_validate(section), None, (f"{clean(path.name)}: no baseline: {clean(str(error))}",)
     return Site.model_validate(section), baseline, ()
-
-
-def _event_list(path: Path) -> Mapping[str, Any] | None:
-    from gridtop.simulation.recording import events_path
-
-    beside = events_path(path)
-    if not beside.is_file():
-        return None
-    try:
-        document: Mapping[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
-        document["events"], np.datetime64(str(document["start"]).removesuffix("Z"), "ns")
-    except OSError as error:
-        raise SourceError(f"{clean(beside.name)}: {(error.strerror or str(error)).lower()}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(
-            f"{clean(beside.name)}: this is no list of events ({clean(str(error), 80)}); "
-            "docs/simulation.md says what it holds"
-        ) from None
-    return document
 
 
 def _truth_of(one: _Surveyed, column: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import tempfile
@@ -19,9 +18,9 @@ from gridtop import __version__
 from gridtop.blocks import Floats
 from gridtop.errors import GridtopError
 from gridtop.evaluation.splits import Split, segments
-from gridtop.learning.card import ModelCard, Output, TrainedOn
+from gridtop.learning.card import ModelCard, Output
 from gridtop.learning.features import fill
-from gridtop.learning.folder import MODEL, PARITY, TREES
+from gridtop.learning.folder import MODEL, TREES
 from gridtop.learning.nines import Nines, QuantileTable
 from gridtop.learning.recipes import RAW_WARNING
 from gridtop.training.calibration import calibrate
@@ -84,7 +83,7 @@ def teach(
         "labels": ", ".join(dict.fromkeys(lesson.source for lesson in recordings)),
         "split": SPLIT_NAMES[task.split] if task.split else "none",
         "seed": estimator.seed,
-        "recordings": tuple(_trained_on(lesson) for lesson in recordings),
+        "recordings": tuple(lesson.trained_on for lesson in recordings),
         "scores": scores,
         "versions": versions(estimator),
         "trained": today(),
@@ -99,7 +98,6 @@ def teach(
         "notes": tuple(note for note in dict.fromkeys(notes) if note not in warnings),
     }
     card = ModelCard.model_validate(fields | parts | texts)
-    files[PARITY] = (json.dumps(card.parity, indent=1) + "\n").encode()
     return Taught(card, files)
 
 
@@ -267,16 +265,6 @@ def _drawn(draw: Callable[[Path], object]) -> bytes:
         path = Path(folder) / "plot.svg"
         draw(path)
         return path.read_bytes()
-
-
-def _trained_on(lesson: Lesson) -> TrainedOn:
-    return TrainedOn(
-        name=lesson.name,
-        sha256=lesson.sha256,
-        frames=len(lesson.seconds),
-        seconds=round(float(lesson.seconds[-1] - lesson.seconds[0]), 3),
-        clock=lesson.channels.clock,
-    )
 
 
 def versions(estimator: Estimator) -> dict[str, str]:
