@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         Sink,
         Source,
     )
-    from gridtop.errors import SourceError
+    from gridtop.errors import DeliveryError, ReceiverGone, SourceError, Undeliverable
     from gridtop.events import Event
     from gridtop.learning.scoring import load_model, model_channels
     from gridtop.site import Site
@@ -40,6 +40,7 @@ __all__ = [
     "Channel",
     "ChannelSet",
     "CommandSpec",
+    "DeliveryError",
     "Detector",
     "DetectorSpec",
     "Duration",
@@ -49,6 +50,7 @@ __all__ = [
     "Hertz",
     "Host",
     "Quality",
+    "ReceiverGone",
     "Scores",
     "Seekable",
     "Settings",
@@ -58,6 +60,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceSpec",
+    "Undeliverable",
     "Volts",
     "hookimpl",
     "load_model",
@@ -80,7 +83,7 @@ _ROOMS = {
         "Sink",
         "Source",
     ),
-    "gridtop.errors": ("SourceError",),
+    "gridtop.errors": ("DeliveryError", "ReceiverGone", "SourceError", "Undeliverable"),
     "gridtop.events": ("Event",),
     "gridtop.learning.scoring": ("load_model", "model_channels"),
     "gridtop.site": ("Site",),

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridtop.channels import Channel, ChannelSet
-from gridtop.events import Contribution, Event, Severity
+from gridtop.events import Contribution, Event, Priority, Severity
+from gridtop.orders import Order
 
 if TYPE_CHECKING:
     from gridtop.monitor import Monitor
@@ -24,6 +25,18 @@ SLOWEST, FASTEST = 0.1, 1000.0
 """Bounds of a finite speed of a replay, in times real time."""
 
 State = Literal["starting", "live", "playing", "paused", "ended", "failed"]
+
+AlarmState = Literal[
+    "unacknowledged",  # the condition holds, nobody has seen it
+    "acknowledged",  # the condition holds, somebody has seen it
+    "returned",  # the condition is gone, nobody has seen it
+    "latched",  # the condition is gone, the alarm is held, nobody has seen it
+    "latched_acknowledged",  # the condition is gone, the alarm is held until it is unlatched
+    "shelved",  # put aside by an operator until a time
+    "suppressed",  # the condition holds, but another alarm in the same place silences it (`inhibit_if`)
+    "out_of_service",  # taken out of service by an operator, without an end
+]
+"""The states of an alarm that is not normal, after ISA-18.2 (docs/alarms.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,67 @@ class ActiveAlarm:
     cause: tuple[Contribution, ...] = ()
     """The channels that a detector's score rests on, the largest share first."""
     cause_approximate: bool = False
+    state: AlarmState = "unacknowledged"
+    priority: Priority = ""
+    ended: np.datetime64 | None = None
+    """When the condition was gone; None while it holds, or without a clock."""
+    ended_row: int | None = None
+    parent: str = ""
+    """The id of the alarm that came first in a flood and stands for this one."""
+    children: int = 0
+    """How many alarms this one stands for."""
+    until: np.datetime64 | None = None
+    """Until when it is shelved, in measurement time."""
+    user: str = ""
+    """Who acknowledged or shelved it, or took it out of service, last."""
+    reason: str = ""
+    """Why it is shelved or out of service."""
+    chattering: bool = False
+    """It was raised three times or more within a minute: shelving it is worth a thought."""
+    stale: bool = False
+    """It has been active for more than a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """More alarms than anybody can follow: since when, how many in the last ten minutes, how many of them
+    stand behind another one."""
+
+    since: np.datetime64 | None
+    since_row: int
+    recent: int
+    collapsed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStatus:
+    """How the delivery to one sink goes.
+
+    working   it gets what is owed to it
+    retrying  the last attempt failed
+    resting   several attempts in a row failed; it is tried now and then
+    gone      the receiver wants no more
+    """
+
+    name: str
+    state: Literal["working", "retrying", "resting", "gone"]
+    waiting: int = 0
+    """Events that are owed to it."""
+    dead: int = 0
+    """Dead letters: events it will never take; see `gridtop outbox`."""
+    delivered: int = 0
+    """Since the engine started."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStatus:
+    """Where events are kept: `memory` (nothing survives a crash), `ok`, or `degraded` with the problem."""
+
+    state: Literal["memory", "ok", "degraded"] = "memory"
+    path: str = ""
+    bytes: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +233,9 @@ class Snapshot:
     seq: int = 0
     problems: tuple[str, ...] = ()
     """Plugins that failed, sinks that cannot deliver: one line each."""
+    flood: Flood | None = None
+    sinks: tuple[SinkStatus, ...] = ()
+    journal: JournalStatus = field(default_factory=JournalStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +313,12 @@ class Client(Protocol):
         """Go to the first row at or after a time; begins a new pass."""
         ...
 
-    async def acknowledge(self, alarm: str) -> None:
-        """Say that an alarm was seen; a latched alarm whose condition is gone clears."""
+    async def operate(self, order: Order) -> None:
+        """Tell an alarm something: acknowledge, shelve, and so on; an alarm that is normal needs nothing.
+
+        GridtopError when the alarm is in no state for it. `order.user` is only looked at where the client
+        and the monitor are one process; elsewhere the engine knows who asks.
+        """
         ...
 
     async def close(self) -> None:
@@ -295,9 +376,9 @@ class InProcessClient:
         """Go to the first row at or after a time."""
         await self._monitor.replay.seek_time(time)
 
-    async def acknowledge(self, alarm: str) -> None:
-        """Say that an alarm was seen."""
-        await self._monitor.acknowledge(alarm)
+    async def operate(self, order: Order) -> None:
+        """Tell an alarm something."""
+        await self._monitor.operate(order)
 
     async def close(self) -> None:
         """End the monitor; what it published is delivered first."""

@@ -17,9 +17,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from gridtop import documents, limit_profiles
 from gridtop.alarms.quantiles import WRITE
 from gridtop.alarms.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
+from gridtop.api_settings import ApiSettings
 from gridtop.client import FASTEST, SLOWEST
 from gridtop.documents import Document
 from gridtop.errors import GridtopError, PluginError
+from gridtop.journal_settings import JournalSettings
 from gridtop.limit_profiles import Layers, Origin
 from gridtop.loading import explain
 from gridtop.naming import ChannelMap, ChannelMeaning
@@ -27,6 +29,7 @@ from gridtop.problems import InvalidConfiguration, KeyPath, did_you_mean
 from gridtop.quality.settings import QualitySettings
 from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
+from gridtop.subscriptions import Subscription
 from gridtop.validation import Findings, describe
 
 if TYPE_CHECKING:
@@ -51,6 +54,13 @@ class DetectorInstance(PluginInstance):
 
     channels: tuple[str, ...] = ("*",)
     alarm: AlarmSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkInstance(PluginInstance):
+    """A configured sink and what it wants to hear of."""
+
+    subscription: Subscription = field(default_factory=Subscription)
 
 
 class HostSettings(BaseModel):
@@ -110,7 +120,7 @@ class DetectorSettings(HostSettings):
     )
 
 
-class SinkSettings(HostSettings):
+class SinkSettings(HostSettings, Subscription):
     """The host's settings in each of `sinks:`."""
 
     enabled: bool = Field(True, description="false: not loaded, and its other settings are not looked at")
@@ -135,6 +145,8 @@ SECTIONS: dict[str, str] = {
     "detectors": "plugins that score; the alarm rule stands beside them",
     "alarms": "defaults for every rule",
     "sinks": "where events go",
+    "journal": "where events, alarms and what is owed to sinks are kept",
+    "api": "whether the HTTP API is served over TCP as well, and to whom",
     "screen": "how screens look and which keys they have",
     "plugins": "one-file plugins to load, and plugins to leave alone",
 }
@@ -157,7 +169,7 @@ class Configuration:
     site: Site
     limits: Mapping[str, LimitSettings]
     detectors: Mapping[str, DetectorInstance]
-    sinks: Mapping[str, PluginInstance]
+    sinks: Mapping[str, SinkInstance]
     alarms: AlarmDefaults
     screen: ScreenSettings
     plugins: PluginSettings
@@ -168,6 +180,8 @@ class Configuration:
     profiles: tuple[str, ...] = ()
     """The profiles that the limits begin with, the lowest first."""
     quality: QualitySettings = field(default_factory=QualitySettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """The limits that come from a profile, and what they say there."""
 
@@ -284,6 +298,8 @@ class _Assembly:
         }
         alarms = self._model("alarms", AlarmDefaults)
         screen = self._model("screen", ScreenSettings)
+        journal = self._model("journal", JournalSettings)
+        api = self._model("api", ApiSettings)
         sinks = {name: self._plugin("sink", ("sinks", name), SinkSettings) for name in self._names("sinks")}
         self._check_inhibition(limits, {name: plugin.alarm for name, plugin in detectors.items() if plugin})
         if problems := self._findings.problems(self._switched_off):
@@ -300,7 +316,7 @@ class _Assembly:
             site=site,
             limits=limits,
             detectors={name: plugin.detector(name) for name, plugin in detectors.items() if plugin},
-            sinks={name: plugin.instance(name) for name, plugin in sinks.items() if plugin},
+            sinks={name: plugin.sink(name) for name, plugin in sinks.items() if plugin},
             alarms=alarms,
             screen=screen,
             plugins=plugins,
@@ -309,6 +325,8 @@ class _Assembly:
             profiles=self._layers.names,
             origins=self._layers.origins,
             quality=quality,
+            journal=journal,
+            api=api,
         )
 
     def _check(self, kind: Any, path: KeyPath) -> Any:
@@ -456,6 +474,11 @@ class _Plugin:
 
     def instance(self, name: str) -> PluginInstance:
         return PluginInstance(name, self.host.type, self.target, self.config)
+
+    def sink(self, name: str) -> SinkInstance:
+        host: SinkSettings = self.host
+        chosen = Subscription(**{one: getattr(host, one) for one in Subscription.model_fields})
+        return SinkInstance(name, host.type, self.target, self.config, chosen)
 
     def detector(self, name: str) -> DetectorInstance:
         host: DetectorSettings = self.host

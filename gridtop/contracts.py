@@ -161,18 +161,32 @@ class Seekable(Protocol):
 
 @runtime_checkable
 class Sink(Protocol):
-    """Delivers events, each at least once; `event.id` tells a repetition."""
+    """Delivers events, each at least once; `event.id` tells a repetition.
+
+    What a class may add, as class attributes: `durable = False` for a stream that ends with the process
+    (standard output): it gets events as they are published and nothing is kept for it. `batch` is the
+    largest number of events in one `send` (1 where a receiver takes them one by one; 64 when not given),
+    `at_once` how many `send`s may be under way at the same time (1 when not given; events of one incident
+    never are).
+    """
 
     Config: ClassVar[type[BaseModel]]
 
     def __init__(self, config: Any, host: Host) -> None: ...
 
     async def open(self) -> None:
-        """Prepare to send; raise OSError or GridtopError when that cannot work."""
+        """Prepare to send; raise OSError or GridtopError when that cannot work.
+
+        A receiver that cannot be reached is no reason to refuse: it may come back.
+        """
         ...
 
     async def send(self, events: Sequence[Event]) -> None:
-        """Deliver the events in order; raise when they were not delivered."""
+        """Deliver the events in order; raise when they were not delivered.
+
+        DeliveryError and every other exception mean that it may work later; Undeliverable that it never
+        will with these events; ReceiverGone that the receiver wants no more at all.
+        """
         ...
 
     async def close(self) -> None:

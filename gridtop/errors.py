@@ -46,6 +46,25 @@ class PluginError(GridtopError):
     code = Exit.CONFIGURATION
 
 
+class DeliveryError(GridtopError):
+    """A sink did not deliver, and may later: the events stay owed to it.
+
+    `retry_after` is how many seconds the receiver asks us to wait, None when it says nothing.
+    """
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Undeliverable(GridtopError):
+    """A sink cannot deliver these events, now or later: they become dead letters (`gridtop outbox`)."""
+
+
+class ReceiverGone(Undeliverable):
+    """The receiver says that it wants nothing any more (HTTP 410): the sink is switched off."""
+
+
 class EngineLost(ConnectionError):
     """The engine was not reached this time. The client tries again when it is asked again."""
 

@@ -6,24 +6,40 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["alarm", "data", "plugin", "source", "operator", "fault"]
+Kind = Literal[
+    "alarm",
+    "data",  # a problem of the data, not of the grid
+    "plugin",
+    "source",
+    "operator",
+    "fault",  # a short circuit, told when it is over
+    "alert",  # what another program reported over the API
+    "system",  # gridtop itself: floods, chattering and stale alarms, delivery, the journal
+]
 Severity = Literal["info", "warning", "critical"]
 Transition = Literal[
     "raised",  # normal to active
     "escalated",  # warning to critical
     "eased",  # critical to warning
     "cleared",  # active to normal
-    "latched",  # the condition is gone, the alarm is held until someone acknowledges it
+    "latched",  # the condition is gone, the alarm is held until someone unlatches it
     "reset",  # the pass ended (loop, seek, end of the recording) while the alarm was active
     "acknowledged",  # an operator has seen it
+    "unlatched",  # an operator let go of an alarm that was held
+    "shelved",  # an operator put it aside for a while
+    "unshelved",  # it is back, by an operator or because its time is over
+    "out_of_service",  # an operator took it out of service, until further notice
+    "in_service",  # it is back in service
     "noticed",  # everything that is not an alarm: it happened, once
 ]
 Detail = str | float | int | bool | None
+Priority = Literal["", "low", "medium", "high"]
+"""How soon somebody must respond, by consequence; empty for what is not an alarm."""
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 
@@ -47,6 +63,9 @@ class Event:
     from 1, and `wall` is when (seconds since 1970): both are 0 until the monitor publishes the event.
     `details` holds what a kind has besides, such as type and place of a short circuit: numbers, texts or
     None by name.
+    `incident` is the id of the event that raised the alarm: all that happens to one alarm from its raise to
+    its end has the same; empty for what is not an alarm. `parent` is the incident that came first in a flood
+    and stands for this one.
     `cause` are the channels that contributed most to a detector's score, the largest share first;
     `cause_approximate` is true when the host had to find out by trial which they are.
     """
@@ -72,6 +91,9 @@ class Event:
     pass_number: int = 1
     seq: int = 0
     wall: float = 0.0
+    priority: Priority = ""
+    incident: str = ""
+    parent: str = ""
     details: Mapping[str, Detail] = field(default_factory=dict)
     cause: tuple[Contribution, ...] = ()
     cause_approximate: bool = False
@@ -107,12 +129,43 @@ class Event:
             "since": iso_time(self.since),
             "since_row": self.since_row,
             "pass": self.pass_number,
+            "priority": self.priority,
+            "incident": self.incident,
+            "parent": self.parent,
             "message": self.message,
             "details": {name: _plain(value) for name, value in self.details.items()},
             "cause": [{"channel": part.channel, "share": part.share} for part in self.cause],
             "cause_approximate": self.cause_approximate,
             "wall": iso_time(np.datetime64(round(self.wall * 1000), "ms")) if self.wall else None,
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Event:
+        """The inverse of `to_dict`, which ignores fields it does not know.
+
+        KeyError, TypeError or ValueError when a field is missing or is something else.
+        """
+        known = {one.name for one in fields(cls)}
+        values = {name: value for name, value in data.items() if name in known}
+        wall = _time(data["wall"])
+        values["pass_number"] = data["pass"]
+        values["time"], values["since"] = _time(data["time"]), _time(data["since"])
+        values["wall"] = 0.0 if wall is None else float(wall.astype("datetime64[ms]").astype(np.int64)) / 1000
+        values["cause"] = tuple(
+            Contribution(part["channel"], part["share"]) for part in data.get("cause", ())
+        )
+        return cls(**values)
+
+    def as_alert(self) -> dict[str, Any]:
+        """`{type, count, message}`: what a receiver of plain alerts gets.
+
+        `type` is the rule, `count` how many frames in a row the condition has held (1 when it has no
+        duration); an alert that another program reported keeps what it said.
+        """
+        if self.kind == "alert":
+            return {"type": self.details["type"], "count": self.details["count"], "message": self.message}
+        count = self.row - self.since_row + 1 if self.since_row is not None else 1
+        return {"type": self.rule, "count": max(1, count), "message": self.message}
 
     def to_json(self) -> str:
         """One line of JSON, without the line's end."""
@@ -131,6 +184,10 @@ def iso_time(time: np.datetime64 | None) -> str | None:
         return None
     text = str(np.datetime_as_string(time.astype("datetime64[ns]")))
     return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
+
+
+def _time(text: str | None) -> np.datetime64 | None:
+    return None if text is None else np.datetime64(text.removesuffix("Z"), "ns")
 
 
 def _plain(value: Detail) -> Detail:

@@ -26,6 +26,7 @@ from gridtop.events import SEVERITIES, Event, Severity, event_id
 from gridtop.history import CAPACITY, History
 from gridtop.limit_lines import limit_lines
 from gridtop.loading import blaming
+from gridtop.orders import Order
 from gridtop.pipeline import Pipeline
 from gridtop.replay import Portion, Replay
 from gridtop.requested import Requested
@@ -278,9 +279,9 @@ class Monitor:
         self._running()
         return self._replay
 
-    async def acknowledge(self, alarm: str) -> None:
-        """Note that someone has seen an alarm; an alarm that is no longer active needs nothing."""
-        await self._publish(await self._running().acknowledge(alarm))
+    async def operate(self, order: Order) -> None:
+        """Tell an alarm something; GridtopError when it is in no state for it."""
+        await self._publish(await self._running().operate(order))
 
 
 def _noticed(rule: str, severity: Severity, text: str) -> Event:

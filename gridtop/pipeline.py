@@ -23,6 +23,7 @@ from gridtop.data_quality import DataQuality
 from gridtop.detection import Detected, Detection, Failure
 from gridtop.errors import ConfigurationError
 from gridtop.events import Event, event_id
+from gridtop.orders import Order
 from gridtop.quality import QualityChecks
 from gridtop.quantities import Quantities
 from gridtop.requested import Requested
@@ -134,10 +135,10 @@ class Pipeline:
         self._begin(number)
         return events
 
-    async def acknowledge(self, alarm: str) -> list[Event]:
-        """Note that someone has seen an alarm; nothing happens when it is not active or was seen before."""
+    async def operate(self, order: Order) -> list[Event]:
+        """Tell an alarm something; nothing happens when it is normal or told before."""
         async with self._judging:
-            events = self._alarms.acknowledge(alarm)
+            events = self._alarms.operate(order)
             self._active = self._alarms.active()
         return events
 

@@ -26,6 +26,7 @@ from gridtop import sockets, wire
 from gridtop.client import Hello, Link, Snapshot, Telemetry, TelemetryRequest
 from gridtop.errors import EngineLost, EngineReplaced, GridtopError
 from gridtop.events import Event, iso_time
+from gridtop.orders import Order
 from gridtop.text import clean
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class RemoteClient:
     async def events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:
         """The oldest `limit` events with a sequence number above `after`, oldest first."""
         answer = await self._get("/v1/events?" + urlencode({"after": after, "limit": limit}))
-        return answer.read(lambda page: tuple(map(wire.event_from_json, page["events"])))
+        return answer.read(lambda page: tuple(map(Event.from_dict, page["events"])))
 
     async def telemetry(self, request: TelemetryRequest) -> Telemetry:
         """The envelope of some channels; unknown names give empty (NaN) rows."""
@@ -171,9 +172,10 @@ class RemoteClient:
         """Go to the first row at or after a time; begins a new pass."""
         await self._tell("/v1/replay/seek", {"time": iso_time(time)})
 
-    async def acknowledge(self, alarm: str) -> None:
-        """Say that an alarm was seen; a latched alarm whose condition is gone clears."""
-        await self._tell(f"/v1/alarms/{quote(alarm, safe='')}/acknowledge")
+    async def operate(self, order: Order) -> None:
+        """Tell an alarm something; the engine knows who asks."""
+        body = {"reason": order.reason, "seconds": order.seconds}
+        await self._tell(f"/v1/alarms/{quote(order.alarm, safe='')}/{order.action}", body)
 
     async def close(self) -> None:
         """Leave; an engine that this client started ends, unless it is to be kept."""

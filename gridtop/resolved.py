@@ -58,11 +58,13 @@ def as_dict(configuration: Configuration) -> dict[str, Any]:
         },
         "alarms": _dumped(configuration.alarms),
         "sinks": {
-            name: _instance(configuration.sinks[name], {})
+            name: _instance(configuration.sinks[name], _dumped(configuration.sinks[name].subscription))
             if name in configuration.sinks
             else _switched_off(configuration, "sinks", name)
             for name in _names(configuration, "sinks")
         },
+        "journal": _dumped(configuration.journal),
+        "api": _dumped(configuration.api),
         "screen": _dumped(configuration.screen),
         "plugins": _dumped(configuration.plugins),
     }

@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from gridtop import limit_profiles
 from gridtop.alarms.rules import AlarmDefaults, LimitSettings
+from gridtop.api_settings import ApiSettings
 from gridtop.config import (
     SECTIONS,
     DetectorSettings,
@@ -21,6 +22,7 @@ from gridtop.config import (
     SourceSettings,
 )
 from gridtop.errors import PluginError
+from gridtop.journal_settings import JournalSettings
 from gridtop.naming import ChannelMeaning
 from gridtop.quality.settings import QualitySettings
 from gridtop.screen_settings import ScreenSettings
@@ -44,6 +46,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
     LimitSettings,
     AlarmDefaults,
     ScreenSettings,
+    JournalSettings,
+    ApiSettings,
     PluginSettings,
 )
 
@@ -114,6 +118,8 @@ def json_schema(registry: Registry, leave_out: Callable[[str], None]) -> Schema:
         "detectors": named(instance("detector")),
         "alarms": section(AlarmDefaults),
         "sinks": named(instance("sink")),
+        "journal": section(JournalSettings),
+        "api": section(ApiSettings),
         "screen": section(ScreenSettings),
         "plugins": section(PluginSettings),
     }

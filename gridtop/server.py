@@ -23,6 +23,7 @@ from gridtop.client import TelemetryRequest
 from gridtop.errors import GridtopError
 from gridtop.events import Event
 from gridtop.monitor import Monitor
+from gridtop.orders import ACTIONS, Order
 
 PAGE = 500
 """Events in an answer unless asked otherwise, and in one write of a stream."""
@@ -93,7 +94,7 @@ class Server:
                 web.post("/v1/replay/step", self._step),
                 web.post("/v1/replay/speed", self._speed),
                 web.post("/v1/replay/seek", self._seek),
-                web.post("/v1/alarms/{id}/acknowledge", self._acknowledge),
+                web.post("/v1/alarms/{id}/{action}", self._operate),
             ]
         )
         application.on_response_prepare.append(self._sign)
@@ -291,9 +292,19 @@ class Server:
             self._monitor.replay.seek(_whole(body.get("row"), "row"))
         return _done()
 
-    async def _acknowledge(self, request: web.Request) -> web.Response:
+    async def _operate(self, request: web.Request) -> web.Response:
+        action: Any = request.match_info["action"]
+        if action not in ACTIONS:
+            raise Refusal(404, f"there is no {request.path}")
+        body = await _body(request)
+        reason, seconds = body.get("reason", ""), body.get("seconds", 0)
+        if not isinstance(reason, str):
+            raise Refusal(400, 'give {"reason": TEXT}')
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise Refusal(400, 'give {"seconds": NUMBER}')
         self._require_open()
-        await self._monitor.acknowledge(request.match_info["id"])
+        order = Order(action, request.match_info["id"], _user(request), reason, float(seconds))
+        await self._monitor.operate(order)
         return _done()
 
     def _require_open(self) -> None:
@@ -318,6 +329,12 @@ def _check(request: web.Request) -> None:
         raise Refusal(403, "this client asked to read only")
     if request.can_read_body and request.content_type != "application/json":
         raise Refusal(415, "the body must be JSON: Content-Type: application/json")
+
+
+def _user(request: web.Request) -> str:
+    """Who asks: over a Unix socket the name of the user whose process it is."""
+    connection = request.transport.get_extra_info("socket") if request.transport else None
+    return sockets.peer_name(connection) if connection is not None else ""
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import socket
 import stat
 import tempfile
@@ -140,6 +141,17 @@ def peer_is_trusted(connection: socket.socket) -> bool:
         return True
     pid_uid_gid = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int.from_bytes(pid_uid_gid[4:8], "little") in (0, os.geteuid())
+
+
+def peer_name(connection: socket.socket) -> str:
+    """The name of the user at the other end, empty where that is not told."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return ""
+    uid = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], "little")
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _checked(path: Path) -> Path:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gridtop.channels import Channel, ChannelSet
 from gridtop.client import ActiveAlarm, Counts, Hello, LimitLine, ScreenWishes, Snapshot, Telemetry, Transport
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
-from gridtop.events import Contribution, Event, iso_time
+from gridtop.events import Contribution, iso_time
 
 Json = dict[str, Any]
 
@@ -113,16 +113,6 @@ def telemetry_from_json(data: Json) -> Telemetry:
         doubtful=np.array(data.get("doubtful", [False] * len(data["channels"])), dtype=np.bool_),
         **arrays,
     )
-
-
-def event_from_json(data: Json) -> Event:
-    """The inverse of `Event.to_dict` (docs/events.md)."""
-    event = dict(data) | {"pass_number": data["pass"]}
-    wall = _time(data["wall"])
-    event["cause"] = _cause(data)
-    event["wall"] = 0.0 if wall is None else float(wall.astype("datetime64[ms]").astype(np.int64)) / 1000
-    read: Event = _record(Event, event, times=("time", "since"))
-    return read
 
 
 def _alarm(data: Json) -> ActiveAlarm:

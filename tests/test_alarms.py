@@ -16,6 +16,7 @@ from gridtop.blocks import Block
 from gridtop.channels import Channel, ChannelSet
 from gridtop.errors import ConfigurationError
 from gridtop.events import Event
+from gridtop.orders import Order
 from gridtop.site import Line, Site
 
 NAN = math.nan
@@ -348,7 +349,10 @@ class TestLatch:
         assert story([raised, latched]) == ["0 raised warning", "1 latched warning"]
         [alarm] = bench.engine.active()
         assert (alarm.id, alarm.latched, alarm.severity) == (raised.id, True, "warning")
-        assert story(bench.engine.acknowledge(alarm.id)) == ["2 acknowledged warning", "2 cleared warning"]
+        assert story(bench.engine.operate(Order("acknowledge", alarm.id))) == [
+            "2 acknowledged warning",
+            "2 cleared warning",
+        ]
         assert bench.engine.active() == ()
 
     def test_a_condition_that_comes_back_raises_again(self) -> None:
@@ -365,7 +369,7 @@ class TestLatch:
     def test_an_acknowledged_alarm_does_not_latch(self) -> None:
         bench = Bench({"rule": self.RULE})
         [raised] = bench.feed(1)
-        assert story(bench.engine.acknowledge(raised.id)) == ["0 acknowledged warning"]
+        assert story(bench.engine.operate(Order("acknowledge", raised.id))) == ["0 acknowledged warning"]
         assert story(bench.feed(0)) == ["1 cleared warning"]
 
 
@@ -406,16 +410,16 @@ class TestActiveAlarms:
     def test_an_alarm_is_acknowledged_once_and_again_when_it_gets_worse(self) -> None:
         bench = Bench({"rule": HIGH})
         [raised] = bench.feed(1)
-        [seen] = bench.engine.acknowledge(raised.id)
+        [seen] = bench.engine.operate(Order("acknowledge", raised.id))
         assert (seen.transition, seen.kind, seen.channel) == ("acknowledged", "operator", "R1:x")
         assert bench.engine.active()[0].acknowledged
-        assert bench.engine.acknowledge(raised.id) == []
+        assert bench.engine.operate(Order("acknowledge", raised.id)) == []
         bench.feed(2)
         assert not bench.engine.active()[0].acknowledged
-        assert story(bench.engine.acknowledge(raised.id)) == ["1 acknowledged critical"]
+        assert story(bench.engine.operate(Order("acknowledge", raised.id))) == ["1 acknowledged critical"]
 
     def test_an_unknown_alarm_cannot_be_acknowledged(self) -> None:
-        assert Bench({"rule": HIGH}).engine.acknowledge("nonsense") == []
+        assert Bench({"rule": HIGH}).engine.operate(Order("acknowledge", "nonsense")) == []
 
     def test_reset_ends_every_alarm_and_the_next_pass_starts_afresh(self) -> None:
         bench = Bench({"rule": HIGH | {"on_delay": "100ms"}})
@@ -607,7 +611,7 @@ class TestEvents:
         bench = Bench({"rule": {"high": {"warning": 1}, "latch": True}})
         raised, latched = bench.feed(1.5, 0.5)
         assert latched.message == "R1 x back at 0.5 pu after 0.1 s, worst 1.5 pu; held until acknowledged"
-        [seen, cleared] = bench.engine.acknowledge(raised.id)
+        [seen, cleared] = bench.engine.operate(Order("acknowledge", raised.id))
         assert seen.message == "R1 x warning alarm acknowledged at 0.5 pu"
         assert cleared.message == "R1 x cleared at 0.5 pu after 0.1 s, worst 1.5 pu"
         bench.feed(1)

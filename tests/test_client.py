@@ -15,6 +15,7 @@ import pytest
 from gridtop.client import Client, InProcessClient, TelemetryRequest
 from gridtop.errors import GridtopError, SourceError
 from gridtop.monitor import Monitor
+from gridtop.orders import Order
 from gridtop.remote import RemoteClient
 from tests.serving import low_voltage, monitor_of, served, short_folder, until
 
@@ -94,8 +95,8 @@ async def test_an_active_alarm_arrives_whole_and_can_be_acknowledged(
         (alarm,) = (await client.snapshot()).alarms
         assert alarm == monitor.snapshot().alarms[0]
         assert alarm.channel == "R1:voltage_pu.A"
-        await client.acknowledge(alarm.id)
-        await client.acknowledge("an alarm/that never was?")
+        await client.operate(Order("acknowledge", alarm.id))
+        await client.operate(Order("acknowledge", "an alarm/that never was?"))
         assert (await client.snapshot()).alarms[0].acknowledged
         assert (await client.events(after=1))[0].transition == "acknowledged"
 

@@ -385,6 +385,9 @@ def test_secrets_and_environment_are_masked(tmp_path: Path) -> None:
     hook = yaml.safe_load(shown)["sinks"]["hook"]
     assert hook == {
         "type": "webhook",
+        "severity": "info",
+        "rules": ["*"],
+        "children": False,
         "url": "***",
         "token": "***",
         "retries": 3,

@@ -26,6 +26,7 @@ from gridtop.explanations import (
     own_shares,
     shares_by_replacement,
 )
+from gridtop.orders import Order
 from tests.detectors_at_hand import HIGH, Each, Noting, Parting, Telling, Total, alarms, judged, pipeline_of
 from tests.streams import block_of, channel_set, times
 
@@ -97,7 +98,7 @@ async def test_an_open_alarm_carries_its_cause_to_the_screens() -> None:
         await judged(pipeline, block_of(values, CHANNELS), [])
         (active,) = pipeline.active
         assert (active.cause, active.cause_approximate) == ((Contribution("R1:I", 1.0),), True)
-        await pipeline.acknowledge(active.id)
+        await pipeline.operate(Order("acknowledge", active.id))
         assert pipeline.active[0].cause == active.cause
 
 

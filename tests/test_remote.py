@@ -17,6 +17,7 @@ import pytest
 
 from gridtop import remote
 from gridtop.errors import EngineLost, EngineReplaced, GridtopError
+from gridtop.orders import Order
 from gridtop.remote import RECONNECT, RemoteClient
 from gridtop.server import Server
 from gridtop.sockets import Listening
@@ -162,7 +163,12 @@ async def test_a_client_that_only_reads_refuses_commands(place: Path, tmp_path: 
     async with served(monitor, place):
         await client.hello()
         await client.snapshot()
-        for command in (client.pause, client.resume, client.step, lambda: client.acknowledge("x")):
+        for command in (
+            client.pause,
+            client.resume,
+            client.step,
+            lambda: client.operate(Order("acknowledge", "x")),
+        ):
             with pytest.raises(GridtopError, match="only reads"):
                 await command()
         await client.close()

@@ -11,6 +11,7 @@ from textual.app import App
 
 from gridtop.client import FASTEST, SLOWEST, Client, Link, Transport
 from gridtop.errors import GridtopError
+from gridtop.orders import Order as Told
 
 from .screens.ask import Ask
 from .view import jumping, seeking
@@ -156,14 +157,17 @@ class Obeying(App[None]):
     def action_acknowledge(self) -> None:
         """Acknowledge the alarm that the banner shows."""
         if self.model.alarms and not self.model.alarms[0].acknowledged:
-            alarm = self.model.alarms[0].id
-            self._order("acknowledge", lambda _: self.client.acknowledge(alarm))
+            self._tell(Told("acknowledge", self.model.alarms[0].id))
 
     def action_acknowledge_all(self) -> None:
         """Acknowledge the alarms on view, and no other: nobody has seen those."""
         for alarm in self.model.alarms_on_view:
             if not alarm.acknowledged:
-                self._order("acknowledge", lambda _, id=alarm.id: self.client.acknowledge(id))  # type: ignore[misc]
+                self._tell(Told("acknowledge", alarm.id))
+
+    def _tell(self, told: Told) -> None:
+        """Tell an alarm something."""
+        self._order(told.action.replace("-", " "), lambda _: self.client.operate(told))
 
     def action_restart(self) -> None:
         """Start this screen's own engine again."""

@@ -16,7 +16,9 @@ from gridtop.alarms.wording import message, span, with_note
 from gridtop.blocks import DOUBTFUL, Block, Floats
 from gridtop.channels import ChannelSet
 from gridtop.client import ActiveAlarm
+from gridtop.errors import GridtopError
 from gridtop.events import Event, Transition, event_id
+from gridtop.orders import Order
 from gridtop.site import Site
 from gridtop.text import clean
 
@@ -138,7 +140,13 @@ class AlarmEngine:
         self.pass_number += 1
         return sorted(events, key=lambda event: event.order)
 
-    def acknowledge(self, alarm_id: str) -> list[Event]:
+    def operate(self, order: Order) -> list[Event]:
+        """Obey an operator; GridtopError when the alarm is in no state for it."""
+        if order.action != "acknowledge":
+            raise GridtopError(f"{order.action} is not possible yet")
+        return self._acknowledge(order.alarm)
+
+    def _acknowledge(self, alarm_id: str) -> list[Event]:
         """Someone has seen an alarm: one event, and a second one when that lets a latched alarm clear.
 
         None when no such alarm is active or it was acknowledged before.

@@ -25,6 +25,7 @@ from gridtop.client import (
     Transport,
 )
 from gridtop.events import Contribution, Event, Severity
+from gridtop.orders import Order
 
 RATE = 30.0
 START = np.datetime64("2026-01-01T14:30:00", "ns")
@@ -216,9 +217,13 @@ class FakeClient:
         row = math.ceil((time - START) / np.timedelta64(1, "s") * RATE)
         self.row, self.pass_number = max(0, min(row, LENGTH - 1)), self.pass_number + 1
 
-    async def acknowledge(self, alarm: str) -> None:
-        self.calls.append(("acknowledge", alarm))
-        self.alarms = tuple(replace(a, acknowledged=True) if a.id == alarm else a for a in self.alarms)
+    async def operate(self, order: Order) -> None:
+        self.calls.append((order.action, order.alarm))
+        if order.action == "acknowledge":
+            self.alarms = tuple(
+                replace(a, acknowledged=True, state="acknowledged") if a.id == order.alarm else a
+                for a in self.alarms
+            )
 
     async def close(self) -> None:
         self.calls.append(("close",))
