@@ -3,8 +3,10 @@
     python -m benchmarks.models      # needs the extra `train`; river and PyOD are compared when installed
 
 Three models (random forest, isolation forest, autoencoder) are trained on the 128 columns of the bundled
-recording and run with a z-score beside them: in blocks by themselves, and in a replay at full speed with
-quality checks, alarms and events. All figures of one table are from one run. Prints rows/s and ratios.
+recording and run with a z-score beside them: in blocks by themselves, one after the other on one thread and
+each on a thread of its own, and in a replay at full speed with reading, quality checks, alarms and events.
+All figures of one table are from one run: the three take turns, and the best of each counts, wall time and
+processor time for itself. Prints rows/s, microseconds of processor time a row, and ratios.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +33,10 @@ from gridtop.config import Configuration, assignment, load
 from gridtop.learning.card import ModelCard, Output
 from gridtop.learning.features import Feature
 from gridtop.learning.folder import MODEL, TREES, write_folder
+from gridtop.learning.inference import Session
 from gridtop.learning.model import Model
 from gridtop.learning.nines import Nines, QuantileTable
+from gridtop.learning.runtimes import runtimes_at_hand
 from gridtop.monitor import Monitor
 from gridtop.naming import ChannelMap
 from gridtop.pipeline import Pipeline
@@ -39,9 +44,10 @@ from gridtop.plugins.detectors.zscore import ZScore
 from gridtop.recordings import open_recording
 
 Floats = npt.NDArray[np.float64]
-REPEATS = 3
+REPEATS = 5
 COPIES = 12
 BLOCK = 4096
+SIZES = (1, 4, 256, BLOCK)
 SECONDS_LIVE = 8
 BUNDLED = Path(__file__).parent.parent / "data" / "two-line.csv.gz"
 KINDS = ("random_forest", "isolation_forest", "autoencoder")
@@ -57,14 +63,12 @@ def main() -> None:
         kinds = [kind for kind in KINDS if kind != "autoencoder" or importlib.util.find_spec("tensorflow")]
         fitted = {kind: _train(folder / kind, kind, blocks, names) for kind in kinds}
         config = _configuration(folder, kinds)
-        alone = max(_alone(folder, kinds, blocks) for _ in range(REPEATS))
-        together = max(asyncio.run(_replay(config)) for _ in range(REPEATS))
         print(f"{len(kinds) + 1} detectors, {len(names)} channels, {len(blocks) * COPIES:,} rows\n")
-        print(f"the models alone, in blocks of {BLOCK}   {alone:10,.0f} rows/s")
-        print(
-            f"replay with alarms                  {together:10,.0f} rows/s   {together / alone:.2f} of alone"
-        )
-        _others(fitted, blocks, alone)
+        _full_speed(folder, kinds, blocks, config)
+        trained = max(_alone(folder, kinds, blocks, zscore=False).rows for _ in range(REPEATS))
+        print(f"\nthe trained models alone, in blocks {trained:10,.0f} rows/s")
+        _others(fitted, blocks, trained)
+        _runtimes(folder, fitted, blocks)
         for rate in (60, 120):
             p50, p99 = asyncio.run(_live(config, rate))
             print(f"live, {rate:3} frames/s: arrival to alarms   p50 {p50:.2f} ms   p99 {p99:.2f} ms")
@@ -149,36 +153,83 @@ def _configuration(folder: Path, kinds: Sequence[str]) -> Configuration:
     return load(path, environment=os.environ)
 
 
-def _alone(folder: Path, kinds: Sequence[str], rows: Floats) -> float:
-    """Rows/s of the same models one after the other, without anything around them."""
+class Speed(NamedTuple):
+    """Rows a second, and seconds of processor time a row, of all threads together."""
+
+    rows: float
+    cost: float
+
+
+def _full_speed(folder: Path, kinds: Sequence[str], rows: Floats, configuration: Configuration) -> None:
+    """Print the replay's speed and that of its models alone, taken in turns."""
+    ways: dict[str, Callable[[], Speed]] = {
+        "the models alone, on one thread": lambda: _alone(folder, kinds, rows),
+        "the models alone, a thread each": lambda: _alone(folder, kinds, rows, threads=True),
+        "replay with alarms": lambda: asyncio.run(_replay(configuration)),
+    }
+    turns = [{way: measure() for way, measure in ways.items()} for _ in range(REPEATS)]
+    best = {
+        way: Speed(max(turn[way].rows for turn in turns), min(turn[way].cost for turn in turns))
+        for way in ways
+    }
+    for way, speed in best.items():
+        print(f"{way:35} {speed.rows:10,.0f} rows/s   {speed.cost * 1e6:5.1f} us of processor time a row")
+    one, each, replay = best.values()
+    print(
+        f"replay against one thread {replay.rows / one.rows:.2f}, against a thread each "
+        f"{replay.rows / each.rows:.2f}, by processor time {one.cost / replay.cost:.2f}"
+    )
+
+
+def _alone(
+    folder: Path, kinds: Sequence[str], rows: Floats, *, zscore: bool = True, threads: bool = False
+) -> Speed:
+    """The same models in blocks without anything around them, one after the other or at the same time."""
     channels = open_recording(BUNDLED, ChannelMap()).channels
     models = [Model.load(folder / kind) for kind in kinds]
-    zscore = ZScore(ZScore.Config(), channels)
     start = np.datetime64("2026-01-01", "ns")
-    blocks = [rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK)]
-    done = 0
-    started = time.perf_counter()
-    for _ in range(COPIES):
-        for block in blocks:
-            stamps = start + np.arange(done, done + len(block)) * np.timedelta64(33_333_333, "ns")
-            zscore.score(Block(channels, stamps, block, row=done))
-            for model in models:
-                model.score(model.filled(block))
-            done += len(block)
-    return done / (time.perf_counter() - started)
+    blocks = []
+    for first in range(0, len(rows), BLOCK):
+        values = rows[first : first + BLOCK]
+        stamps = start + np.arange(first, first + len(values)) * np.timedelta64(33_333_333, "ns")
+        blocks.append(Block(channels, stamps, values, row=first))
+    of_model: list[Callable[[Block], object]] = [
+        lambda block, model=model: model.score(model.filled(block.values))  # type: ignore[misc]
+        for model in models
+    ]
+    scores = [*([ZScore(ZScore.Config(), channels).score] if zscore else []), *of_model]
+
+    def run(those: Sequence[Callable[[Block], object]]) -> None:
+        for _ in range(COPIES):
+            for block in blocks:
+                for score in those:
+                    score(block)
+
+    started, used = time.perf_counter(), time.process_time()
+    if threads:
+        with ThreadPoolExecutor(len(scores)) as pool:
+            list(pool.map(run, [[score] for score in scores]))
+    else:
+        run(scores)
+    done = len(rows) * COPIES
+    return Speed(done / (time.perf_counter() - started), (time.process_time() - used) / done)
 
 
-async def _replay(configuration: Configuration) -> float:
+async def _replay(configuration: Configuration) -> Speed:
+    """From the moment when everything is open."""
     monitor = Monitor(configuration, stop_at_end=True, keep_history=False)
-    started = time.perf_counter()
-    await monitor.run()
+    running = asyncio.create_task(monitor.run())
+    await monitor.opened()
+    started, used = time.perf_counter(), time.process_time()
+    await running
     if problems := monitor.snapshot().problems:
         raise SystemExit(f"models: {problems[0]}")
-    return monitor.snapshot().counts.frames / (time.perf_counter() - started)
+    done = monitor.snapshot().counts.frames
+    return Speed(done / (time.perf_counter() - started), (time.process_time() - used) / done)
 
 
 def _others(fitted: dict[str, Any], rows: Floats, alone: float) -> None:
-    """The same models in scikit-learn and Keras, and two other libraries, on the same rows."""
+    """The same trained models in scikit-learn and Keras, and two other libraries, on the same rows."""
     rows = np.nan_to_num(rows[:BLOCK])
 
     def all_of_them(block: Floats) -> None:
@@ -208,6 +259,25 @@ def _others(fitted: dict[str, Any], rows: Floats, alone: float) -> None:
         _row("PyOD IForest alone, row by row", _speed(forest.decision_function, rows[:20], 1), alone)
 
 
+def _runtimes(folder: Path, fitted: dict[str, Any], rows: Floats) -> None:
+    """Each model in numpy, in onnxruntime and in what it was trained with, by rows at a time."""
+    rows = np.nan_to_num(rows[:BLOCK])
+    print("\nrows/s by rows at a time" + " " * 24 + "".join(f"{size:>11,}" for size in SIZES))
+    for kind, reference in fitted.items():
+        content = (folder / kind / MODEL).read_bytes()
+        trees = Model.load(folder / kind).trees
+        runs: dict[str, Callable[[Floats], object]] = {
+            name: Session(content, trees=trees, runtime=name).run for name in runtimes_at_hand()
+        }
+        for name, run in {**runs, "scikit-learn or Keras": reference}.items():
+            speeds = [
+                max(_speed(run, rows[: size * max(1, 32 // size)], size) for _ in range(REPEATS))
+                for size in SIZES
+            ]
+            print(f"{kind + ', ' + name:48}" + "".join(f"{speed:11,.0f}" for speed in speeds))
+    print()
+
+
 def _speed(score: Callable[[Floats], object], rows: Floats, block: int) -> float:
     score(rows[:block])
     started = time.perf_counter()
@@ -217,7 +287,7 @@ def _speed(score: Callable[[Floats], object], rows: Floats, block: int) -> float
 
 
 def _row(what: str, speed: float, alone: float) -> None:
-    print(f"{what:35} {speed:10,.0f} rows/s   {speed / alone:.4f} of the models alone")
+    print(f"{what:35} {speed:10,.0f} rows/s   {speed / alone:.4f} of the trained models alone")
 
 
 async def _live(configuration: Configuration, rate: int) -> tuple[float, float]:

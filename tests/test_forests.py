@@ -266,7 +266,7 @@ def test_a_tie_is_no_flip() -> None:
 
 
 def test_rows_that_are_not_finite_score_nan_and_leave_the_others_alone(fitted: FittedForest) -> None:
-    session = Session(fitted.onnx)
+    session = Session(fitted.onnx, trees=fitted.trees)
     x = measured(6, 10)[0]
     clean = session.run(x)
     spoilt = x.copy()
@@ -278,7 +278,7 @@ def test_rows_that_are_not_finite_score_nan_and_leave_the_others_alone(fitted: F
 
 
 def test_no_rows_give_no_rows(fitted: FittedForest) -> None:
-    session = Session(fitted.onnx)
+    session = Session(fitted.onnx, trees=fitted.trees)
     assert session.run(np.empty((0, 8))).shape == (0, session.outputs)
     assert session.outputs == (len(fitted.classes) or 1)
 
@@ -290,7 +290,7 @@ def test_scaling_is_done_in_float64_before_the_cast() -> None:
     fitted = fit_random_forest(small, y, classes=("a", "b"), seed=1, trees=10)
     centre, spread = np.full(3, 1e9), np.array([0.5, 2.0, 1.0])
     rows = small * spread + centre
-    scores = Session(fitted.onnx, centre, spread).run(rows)
+    scores = Session(fitted.onnx, centre, spread, trees=fitted.trees).run(rows)
     assert np.array_equal(scores, fitted.predict((rows - centre) / spread))
     assert ((scores[:, 1] > 0.5) == y).mean() > 0.97
 
@@ -300,14 +300,14 @@ def test_what_is_no_model_or_does_not_fit_is_refused_in_words() -> None:
     for bad in (b"", b"no model at all", fitted.onnx[:1000]):
         with pytest.raises(GridtopError, match="cannot be loaded"):
             Session(bad)
-    session = Session(fitted.onnx)
+    session = Session(fitted.onnx, trees=fitted.trees)
     for rows in (np.zeros((2, 7)), np.zeros(8)):
         with pytest.raises(GridtopError, match="8 features"):
             session.run(rows)
     with pytest.raises(GridtopError, match="centre"):
-        Session(fitted.onnx, np.zeros(7), np.ones(8))
+        Session(fitted.onnx, np.zeros(7), np.ones(8), trees=fitted.trees)
     with pytest.raises(GridtopError, match="spread"):
-        Session(fitted.onnx, np.zeros(8), np.zeros(8))
+        Session(fitted.onnx, np.zeros(8), np.zeros(8), trees=fitted.trees)
 
 
 def test_running_a_model_imports_no_training_library(tmp_path: Path) -> None:
@@ -320,9 +320,9 @@ import numpy as np
 from gridtop.learning.inference import Calibration, Session
 from gridtop.learning.trees import Trees, shares
 row = np.ones((1, 8))
-scores = Session(pathlib.Path("model.onnx").read_bytes()).run(row)
-Calibration(((0.0, 1.0),), ((0.1, 0.9),)).apply(scores)
 trees = Trees.from_bytes(pathlib.Path("trees.npz").read_bytes())
+scores = Session(pathlib.Path("model.onnx").read_bytes(), trees=trees).run(row)
+Calibration(((0.0, 1.0),), ((0.1, 0.9),)).apply(scores)
 assert abs(trees.predict(row) - scores).max() < 1e-6
 assert shares(trees.contributions(row[0], 1)).shape == (8,)
 heavy = {"sklearn", "scipy", "tensorflow", "keras", "onnx", "pandas", "gridtop.training"} & set(sys.modules)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gridtop.cli import main
 from gridtop.learning.card import TrainedOn
+from gridtop.learning.trees import Trees
 from tests.model_folders import forest_folder, isolation_folder
 
 ESCAPE = "\x1b[2Jevil\u202e"
@@ -53,7 +57,8 @@ def test_list_takes_the_models_of_the_working_directory(
     assert run(capsys, "show", "mine")[1].startswith(
         "random_forest: random forest, judges frames of each line"
     )
-    assert run(capsys, "verify", "mine") == (0, "mine: whole\n", "")
+    code, out, err = run(capsys, "verify", "mine")
+    assert (code, out[:12], err) == (0, "mine: whole;", "")
 
 
 def test_list_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +120,7 @@ def test_verify_names_what_is_wrong_and_fails(tmp_path: Path, capsys: pytest.Cap
     code, out, _ = run(capsys, "verify", *map(str, (good, changed, missing, torn, tmp_path / "none")))
     lines = out.splitlines()
     assert code == 1
-    assert lines[0] == f"{good}: whole"
+    assert lines[0].startswith(f"{good}: whole; ")
     assert lines[1].startswith("! ")
     assert "trees.npz: is not the file that the card was written for" in lines[1]
     assert "model.onnx: cannot be read: No such file" in lines[2]
@@ -134,6 +139,44 @@ def test_verify_finds_a_model_that_does_not_fit_its_card(
     code, out, _ = run(capsys, "verify", str(folder))
     assert code == 1
     assert "the model takes 5 features and its card has 4" in out
+
+
+def test_show_and_verify_say_what_runs_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(forest_folder(tmp_path / "m"))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delenv("GRIDTOP_RUNTIME", raising=False)
+    shown = run(capsys, "show", folder)[1].splitlines()
+    assert "  runs in   numpy; onnxruntime is faster: pip install 'gridtop[onnx]'" in shown
+    assert run(capsys, "verify", folder) == (0, f"{folder}: whole; runs in numpy\n", "")
+    monkeypatch.setenv("GRIDTOP_RUNTIME", "onnxruntime")
+    code, _, err = run(capsys, "show", folder)
+    assert code == 2
+    assert "GRIDTOP_RUNTIME names onnxruntime" in err
+
+
+def test_verify_runs_the_model_in_all_that_is_installed_and_compares(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    folder = forest_folder(tmp_path / "m")
+    monkeypatch.delenv("GRIDTOP_RUNTIME", raising=False)
+    assert "  runs in   onnxruntime" in run(capsys, "show", str(folder))[1].splitlines()
+    assert "whole; onnxruntime and numpy differ by at most" in run(capsys, "verify", str(folder))[1]
+    monkeypatch.setenv("GRIDTOP_RUNTIME", "numpy")
+    assert "  runs in   numpy, as GRIDTOP_RUNTIME says" in run(capsys, "show", str(folder))[1].splitlines()
+
+    trees = Trees.from_bytes((folder / "trees.npz").read_bytes())
+    other = replace(trees, threshold=np.where(trees.feature >= 0, trees.threshold + 1, 0).astype(np.float32))
+    content = other.to_bytes()
+    (folder / "trees.npz").write_bytes(content)
+    card = json.loads((folder / "card.json").read_text())
+    card["files"]["trees.npz"] = hashlib.sha256(content).hexdigest()
+    (folder / "card.json").write_text(json.dumps(card))
+    code, out, _ = run(capsys, "verify", str(folder))
+    assert code == 1
+    assert out.startswith("! onnxruntime and numpy give different answers, by up to")
 
 
 def test_an_unknown_name_is_one_line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,34 @@ def test_a_large_forest_keeps_its_node_numbers() -> None:
     assert len(wide.feature) > 40_000
     x = np.random.default_rng(6).normal(size=(50, 3))
     assert np.array_equal(Trees.from_bytes(wide.to_bytes()).predict(x), wide.predict(x))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 40),
+    outputs=st.integers(1, 5),
+    depth=st.integers(0, 7),
+    cuts=st.lists(st.integers(1, 1199), max_size=5),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_prediction_is_the_mean_of_the_leaves_however_the_rows_are_cut(
+    seed: int, count: int, outputs: int, depth: int, cuts: list[int]
+) -> None:
+    forest = grown(seed, count, 3, outputs, depth)
+    x = np.random.default_rng(seed).normal(size=(1200, 3)).astype(np.float32)
+    whole = forest.predict(x)
+    bounds = [0, *sorted(set(cuts)), len(x)]
+    pieces = [forest.predict(x[a:b]) for a, b in pairwise(bounds)]
+    assert np.array_equal(np.concatenate(pieces), whole)
+    assert np.array_equal(forest.predict(x[7][np.newaxis]), whole[7:8])
+
+    leaves = []
+    for node in forest.roots.tolist():
+        while forest.feature[node] >= 0:
+            is_less = x[7, forest.feature[node]] <= forest.threshold[node]
+            node = int((forest.left if is_less else forest.right)[node])
+        leaves.append(forest.value[node].astype(np.float64))
+    assert whole[7] == pytest.approx(np.mean(leaves, axis=0), rel=1e-12, abs=1e-15)
 
 
 def test_a_non_finite_row_has_no_prediction_and_no_contributions() -> None:

@@ -66,26 +66,31 @@ def show(model: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(card.model_dump(mode="json"), indent=1))  # ASCII: nothing a terminal obeys
         return
-    for line in _lines(card):
+    for line in _lines(card, _runtime()):
         click.echo(line)
 
 
 @command.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 def verify(models: Sequence[str]) -> int:
-    """Check the files of each MODEL against the hashes in its card, and load it. Exit status 1: not whole."""
+    """Check the files of each MODEL against the hashes in its card, load it, and run it.
+
+    Where onnxruntime is installed, it and numpy must give the same answers. Exit status 1: not whole.
+    """
     from gridtop.learning.folder import verify as problems_of
 
     sound = True
     for model in models:
         try:
-            problems = problems_of(_found(model))
+            folder = _found(model)
+            problems = problems_of(folder)
+            agreement = "" if problems else _agreement(folder)
         except GridtopError as error:
             problems = [str(error)]
         for problem in problems:
             click.echo(f"! {problem}")
         if not problems:
-            click.echo(f"{clean(model)}: whole")
+            click.echo(f"{clean(model)}: whole; {agreement}")
         sound &= not problems
     return Exit.OK if sound else 1
 
@@ -115,6 +120,31 @@ def _found(model: str) -> Path:
     raise GridtopError(f"there is no model {clean(model)}" + (f"; there is {there}" if there else ""))
 
 
+def _agreement(folder: Path) -> str:
+    """In what a model runs here, and how well that agrees; GridtopError when it does not."""
+    from gridtop.learning.folder import MODEL, TREES, read_card, read_files
+    from gridtop.learning.trees import Trees
+    from gridtop.training.parity import check_runtimes
+
+    files = read_files(folder, read_card(folder))
+    parity = check_runtimes(files[MODEL], Trees.from_bytes(files[TREES]) if TREES in files else None)
+    if parity is None:
+        return "runs in numpy"
+    return f"{parity.name} differ by at most {parity.largest_difference:.1e}"
+
+
+def _runtime() -> str:
+    """What runs models here, in words."""
+    from gridtop.learning.runtimes import VARIABLE, chosen_runtime, runtimes_at_hand
+
+    name = chosen_runtime()
+    if name != "numpy":
+        return name
+    if "onnxruntime" in runtimes_at_hand():
+        return f"numpy, as {VARIABLE} says"
+    return "numpy; onnxruntime is faster: pip install 'gridtop[onnx]'"
+
+
 def _size(file: Path) -> int:
     try:
         return file.stat().st_size
@@ -127,8 +157,8 @@ def _judges(card: ModelCard) -> str:
     return f"{card.mode} of {place}"
 
 
-def _lines(card: ModelCard) -> Iterator[str]:
-    """The card in words, each line harmless."""
+def _lines(card: ModelCard, runtime: str) -> Iterator[str]:
+    """The card in words, and what would run the model, each line harmless."""
     yield f"{clean(card.name)}: {card.kind.replace('_', ' ')}, judges {_judges(card)}"
     if card.intended_use:
         yield f"  for       {clean(card.intended_use)}"
@@ -148,6 +178,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
     yield f"  recipe    {card.recipe}; labels {labels}; split {split}"
     if card.versions:
         yield "  versions  " + clean(", ".join(f"{name} {value}" for name, value in card.versions.items()))
+    yield f"  runs in   {runtime}"
     yield ""
     yield "SCORES, on what it had not seen"
     if not card.scores:

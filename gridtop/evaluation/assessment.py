@@ -13,7 +13,6 @@ from gridtop.errors import GridtopError
 from gridtop.evaluation.frame_metrics import Marks
 from gridtop.evaluation.frame_scores import (
     UNTESTED,
-    CrossValidation,
     FoldFigures,
     FrameFigures,
     FrameScores,
@@ -21,6 +20,7 @@ from gridtop.evaluation.frame_scores import (
     fold_figures,
 )
 from gridtop.evaluation.judging import Judged
+from gridtop.evaluation.learned import Learning
 from gridtop.evaluation.matching import Task, free_hours, judge, merged
 from gridtop.evaluation.observing import DetectorTrace
 from gridtop.evaluation.report import TOGETHER, Rate, Recall, recall_of
@@ -76,7 +76,7 @@ class Assessment:
     recordings    what was judged
     together      of all recordings; `files` are they one by one, empty when there is but one
     folds         for each detector its figures part by part, when a split was asked for
-    cross         of detectors that were taught and tested here
+    learning      of models that were taught and tested here; None without any
     remarks       what to know before believing any figure: about whom, and what
     """
 
@@ -86,7 +86,7 @@ class Assessment:
     spoke: Spoke
     split: Split | None
     folds: Mapping[str, tuple[FoldFigures, ...]]
-    cross: tuple[CrossValidation, ...]
+    learning: Learning | None
     remarks: tuple[tuple[str, str], ...]
 
 
@@ -94,12 +94,12 @@ def assess(
     recordings: Sequence[Judged],
     chosen: Sequence[str] = (),
     split: Split | None = None,
-    cross: Sequence[CrossValidation] = (),
+    learning: Learning | None = None,
     draws: int = DRAWS,
 ) -> Assessment:
     """All figures of some recordings: of the `chosen` detectors and rules, or of all.
 
-    `split` is one that may stand alone; `cross` are detectors that were taught and tested on these frames.
+    `split` is one that may stand alone; `learning` are models that were taught and tested on these frames.
     Raises GridtopError when the recordings cannot be split so.
     """
     from gridtop.evaluation.remarks import remarks_on
@@ -114,8 +114,8 @@ def assess(
         spoke(recordings, rules),
         split,
         folds_of(recordings, rules, split) if split else {},
-        tuple(cross),
-        (*remarks_on(recordings, together), *((c.honest.name, text) for c in cross for text in c.remarks)),
+        learning,
+        (*remarks_on(recordings, together), *(learning.remarks if learning is not None else ())),
     )
 
 

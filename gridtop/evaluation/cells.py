@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gridtop.evaluation.assessment import Assessment, Figures, RuleFigures
 from gridtop.evaluation.frame_metrics import Confusion
-from gridtop.evaluation.frame_scores import CrossValidation, FrameFigures
+from gridtop.evaluation.frame_scores import FrameFigures
+from gridtop.evaluation.learned import Learned, Learning
 from gridtop.evaluation.resampling import Interval
 
 UNKNOWN = "–"
@@ -163,22 +164,84 @@ def by_fold(assessment: Assessment) -> Section:
     return Section(f"Split by {assessment.split}", note, ("detector", *names), tuple(rows))
 
 
-def cross_validated(cross: Sequence[CrossValidation]) -> Section:
-    """A line for each detector that was taught and tested here; the leaking figure beside the honest one."""
+def of_learning(learning: Learning) -> Iterator[Section]:
+    """What models taught here are worth: on held-out parts, on other recordings, on simulated ones."""
+    level = "F1 and MCC at the likeliest class, of anomaly models at what 99.9 % of ordinary rows stay below."
+    if learning.split is not None:
+        parts = "recordings" if learning.split == "file" else "events"
+        note = (
+            f"{learning.features}; a row is {learning.rows}. Taught on all parts but one and tested on that "
+            f"one, all round: scaling and thresholds too. {level} Intervals by drawing {parts}."
+        )
+        rows = [
+            _model_row(one.name, None if one.cross is None else one.cross.honest) for one in learning.learned
+        ]
+        yield _models(f"Taught here, tested by {learning.split}", note, rows, learning.learned)
+        yield from by_part(learning)
+    if learning.tests:
+        note = (
+            f"Tested on {', '.join(learning.tests)}, which nothing was learned from. {learning.features}; a "
+            f"row is {learning.rows}. {level} Intervals by drawing events."
+        )
+        rows = [_model_row(one.name, one.test) for one in learning.learned]
+        beside = () if learning.split is not None else learning.learned
+        yield _models("Taught here, tested on other recordings", note, rows, beside)
+    if learning.control is not None:
+        rows = [_model_row(one.name, one.test) for one in learning.control.learned]
+        yield _models("Positive control: simulated", f"{learning.control.note}.", rows, ())
+    for one in learning.learned:
+        for what, frames in (
+            (f"held out by {learning.split}", None if one.cross is None else one.cross.honest),
+            ("other recordings", one.test),
+        ):
+            if frames is not None and frames.classes is not None:
+                yield classes(f"{one.name}, {what}", frames.classes)
+
+
+def _models(title: str, note: str, rows: Sequence[tuple[str, ...]], beside: Sequence[Learned]) -> Section:
+    """A line for each model, with the leaking figures of those that have some in the last column."""
+    head: tuple[str, ...] = ("model", "ROC AUC (95 %)", "PR AUC (95 %)", "of", "MCC (95 %)", "F1 (95 %)")
+    if any(one.leaking is not None for one in beside):
+        head = (*head, LEAKING)
+        rows = [(*row, _leaking(one.leaking)) for row, one in zip(rows, beside, strict=True)]
+    return Section(title, note, head, tuple(rows))
+
+
+def _model_row(name: str, one: FrameFigures | None) -> tuple[str, ...]:
+    if one is None:
+        return (name, *[UNKNOWN] * 5)
+    return (
+        name,
+        share(one.roc_auc, one.intervals.roc_auc),
+        share(one.average_precision, one.intervals.average_precision),
+        short(one.prevalence),
+        share(one.mcc, one.intervals.mcc),
+        share(one.at_level()[2], one.intervals.f1),
+    )
+
+
+def _leaking(one: FrameFigures | None) -> str:
+    if one is None:
+        return UNKNOWN
+    return f"ROC AUC {short(one.roc_auc)}, MCC {short(one.mcc)}, F1 {short(one.at_level()[2])}"
+
+
+def by_part(learning: Learning) -> Iterator[Section]:
+    """A line for each part that was held out: the ROC AUC of each model on it."""
+    several = {one.name: one.cross.folds for one in learning.learned if one.cross is not None}
+    if not several:
+        return
     rows = [
         (
-            one.honest.name,
-            one.split,
-            share(one.honest.roc_auc, one.honest.intervals.roc_auc),
-            share(one.honest.average_precision, one.honest.intervals.average_precision),
-            short(one.honest.mcc),
-            UNKNOWN if one.leaking is None else f"{short(one.leaking.roc_auc)}, MCC {short(one.leaking.mcc)}",
+            parts[0].name,
+            f"{parts[0].frames:,}",
+            short(parts[0].prevalence),
+            *(short(p.roc_auc) for p in parts),
         )
-        for one in cross
+        for parts in zip(*several.values(), strict=True)
     ]
-    head = ("detector", "split by", "ROC AUC (95 %)", "PR AUC (95 %)", "MCC", LEAKING)
-    note = "Taught on some parts and tested on the others."
-    return Section("Taught and tested here", note, head, tuple(rows))
+    note = "ROC AUC on each part by itself, of models that were not taught it."
+    yield Section("Taught here, part by part", note, ("part", "rows", "of", *several), tuple(rows))
 
 
 def confusion(assessment: Assessment) -> Section:
@@ -208,19 +271,21 @@ def classes(name: str, matrix: Confusion) -> Section:
 def sections(assessment: Assessment) -> Iterable[Section]:
     """The tables of the report that have anything to say, in order."""
     one = assessment.together
-    yield by_event(one)
-    if one.events:
-        yield by_kind(assessment)
+    # Without detectors and limits there is nothing but what was taught here.
+    if one.rules or assessment.learning is None:
+        yield by_event(one)
+        if one.events:
+            yield by_kind(assessment)
     if one.frames:
         yield by_frame(one.frames)
-    if assessment.cross:
-        yield cross_validated(assessment.cross)
-    for frames in (*one.frames, *(c.honest for c in assessment.cross)):
+    for frames in one.frames:
         if frames.classes is not None:
             yield classes(frames.name, frames.classes)
+    if assessment.learning is not None:
+        yield from of_learning(assessment.learning)
     if assessment.folds:
         yield by_fold(assessment)
-    if assessment.files:
+    if assessment.files and (one.rules or one.frames):
         yield by_file(assessment.files)
 
 

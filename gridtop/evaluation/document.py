@@ -8,7 +8,8 @@ from typing import Any
 from gridtop import __version__
 from gridtop.evaluation.assessment import Assessment, Figures, RuleFigures
 from gridtop.evaluation.frame_metrics import Confusion
-from gridtop.evaluation.frame_scores import CrossValidation, FoldFigures, FrameFigures
+from gridtop.evaluation.frame_scores import FoldFigures, FrameFigures
+from gridtop.evaluation.learned import Learned, Learning
 from gridtop.evaluation.report import Rate, Recall
 from gridtop.evaluation.resampling import Interval
 
@@ -32,7 +33,7 @@ def as_dict(assessment: Assessment) -> dict[str, Any]:
         },
         "split": assessment.split,
         "folds": {name: [_fold(fold) for fold in folds] for name, folds in assessment.folds.items()},
-        "cross_validation": [_cross(one) for one in assessment.cross],
+        **_learning(assessment.learning),
         "remarks": [{"about": about, "text": text} for about, text in assessment.remarks],
         "files": [_figures(one) for one in assessment.files],
     }
@@ -103,6 +104,7 @@ def _frame(one: FrameFigures) -> dict[str, Any]:
         "precision": _finite(precision),
         "recall": _finite(recall),
         "f1": _finite(f1),
+        "f1_interval": _interval(one.intervals.f1),
         "confusion": _confusion(one.confusion),
         "classes": _confusion(one.classes),
     }
@@ -139,13 +141,35 @@ def _fold(fold: FoldFigures) -> dict[str, Any]:
     }
 
 
-def _cross(one: CrossValidation) -> dict[str, Any]:
+def _learning(learning: Learning | None) -> dict[str, Any]:
+    if learning is None:
+        return {"cross_validation": [], "learning": None}
     return {
-        "detector": one.honest.name,
-        "split": one.split,
-        "honest": _frame(one.honest),
+        "cross_validation": [_learned(one) for one in learning.learned],
+        "learning": {
+            "features": learning.features,
+            "row": learning.rows,
+            "split": learning.split,
+            "test_recordings": list(learning.tests),
+            "positive_control_simulated": None
+            if learning.control is None
+            else {
+                "note": learning.control.note,
+                "detectors": [_learned(one) for one in learning.control.learned],
+            },
+        },
+    }
+
+
+def _learned(one: Learned) -> dict[str, Any]:
+    cross = one.cross
+    return {
+        "detector": one.name,
+        "split": None if cross is None else cross.split,
+        "honest": None if cross is None else _frame(cross.honest),
         "leaking_rows_of_one_event_on_both_sides": None if one.leaking is None else _frame(one.leaking),
-        "folds": [_fold(fold) for fold in one.folds],
+        "folds": [] if cross is None else [_fold(fold) for fold in cross.folds],
+        "test": None if one.test is None else _frame(one.test),
     }
 
 

@@ -70,6 +70,9 @@ def _parts(assessment: Assessment) -> Iterator[str]:
             yield plots.delays(one)
         elif section.title == "By frame":
             yield plots.curves(frame_scores(assessment.recordings, rules))
+    if assessment.learning is not None and not rules:
+        yield "</body></html>"
+        return
     if one.events:
         yield from _table(_per_kind(assessment))
     yield from _table(confusion(assessment))

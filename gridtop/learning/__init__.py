@@ -1,1 +1,1 @@
-"""What running a trained model needs: numpy and onnxruntime, never a training library."""
+"""What running a trained model needs: numpy, and onnxruntime where it is there; never a training library."""

@@ -1,4 +1,4 @@
-"""Run an exported model: onnxruntime on one thread, from bytes, with scaling before and calibration after."""
+"""Run an exported model, from bytes, with scaling before and calibration after."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridtop.errors import GridtopError
+from gridtop.learning.runtimes import RuntimeName, load_graph
+from gridtop.learning.trees import Trees
 
 Floats = npt.NDArray[np.float64]
 
@@ -19,37 +21,25 @@ class Session:
 
     With `centre` and `spread`, (f,) each, a row becomes (row - centre) / spread in float64 before it is cast
     to float32, which is what the graph takes. The same row gives the same outputs within 1e-6 whatever rows
-    stand around it. Raises GridtopError when the bytes are no model that onnxruntime can run, when the graph
-    has not one input (n, f) and a first output (n, k), or when the scaling does not fit.
+    stand around it, and in numpy to the bit. `trees` are what numpy needs to run a forest; `runtime` is what
+    runs the model, by default `chosen_runtime()`. Raises GridtopError when the bytes are no model that this
+    can run, when the graph has not one input (n, f) and a first output (n, k), or when the scaling does not
+    fit.
     """
 
     def __init__(
-        self, onnx: bytes, centre: npt.ArrayLike | None = None, spread: npt.ArrayLike | None = None
+        self,
+        onnx: bytes,
+        centre: npt.ArrayLike | None = None,
+        spread: npt.ArrayLike | None = None,
+        *,
+        trees: Trees | None = None,
+        runtime: RuntimeName | None = None,
     ) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise GridtopError(
-                "running a trained model needs onnxruntime: pip install onnxruntime"
-            ) from error
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(
-                onnx, sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own classes have no common base but this
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise GridtopError(f"the model cannot be loaded: {reason}") from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or inputs[0].type != "tensor(float)" or not outputs:
-            raise GridtopError("the model cannot be used: it must have one input of float32 rows")
-        self._input, self._output = inputs[0].name, outputs[0].name
-        self.features = _width(inputs[0].shape, "input")
+        self._graph = load_graph(onnx, trees, runtime)
+        self.features = self._graph.features
         """How many features f a row has."""
-        self.outputs = _width(outputs[0].shape, "output")
+        self.outputs = self._graph.outputs
         """How many outputs k a row gives."""
         self._scaling: tuple[Floats, Floats] | None = None
         if centre is not None or spread is not None:
@@ -71,14 +61,11 @@ class Session:
             cast = np.ascontiguousarray(rows, np.float32)
         finite = np.isfinite(cast).all(axis=1)
         if finite.all() and len(cast):
-            return self._outputs(cast)
+            return self._graph.run(cast)
         result = np.full((len(cast), self.outputs), np.nan)
         if finite.any():
-            result[finite] = self._outputs(cast[finite])
+            result[finite] = self._graph.run(cast[finite])
         return result
-
-    def _outputs(self, cast: npt.NDArray[np.float32]) -> Floats:
-        return np.asarray(self._session.run([self._output], {self._input: cast})[0], np.float64)
 
     def _numbers(self, name: str, given: npt.ArrayLike | None, without: float) -> Floats:
         """(f,) one side of the scaling."""
@@ -149,9 +136,3 @@ class Calibration:
 
 def _curves(stored: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(number) for number in curve) for curve in stored)
-
-
-def _width(shape: Sequence[Any], name: str) -> int:
-    if len(shape) != 2 or not isinstance(shape[1], int) or shape[1] < 1:
-        raise GridtopError(f"the model cannot be used: the width of its {name} is not stated")
-    return shape[1]

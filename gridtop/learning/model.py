@@ -34,7 +34,8 @@ class Model:
         files = read_files(folder, card)
         if MODEL not in files:
             raise ConfigurationError(f"the card in {folder.name} names no {MODEL}")
-        session = Session(files[MODEL], card.centre, card.spread)
+        trees = Trees.from_bytes(files[TREES]) if TREES in files else None
+        session = Session(files[MODEL], card.centre, card.spread, trees=trees)
         if card.mode == "frames" and session.features != len(card.features):
             raise ConfigurationError(
                 f"{folder.name}: the model takes {session.features} features and its card has "
@@ -44,7 +45,6 @@ class Model:
             raise ConfigurationError(
                 f"{folder.name}: the model gives {session.outputs} classes, its card has {len(card.classes)}"
             )
-        trees = Trees.from_bytes(files[TREES]) if TREES in files else None
         calibration = Calibration.from_dict(card.calibration) if card.calibration else None
         return cls(card, session, trees, calibration)
 

@@ -1,4 +1,4 @@
-"""The trees of a forest as arrays: what each feature adds to the score of one row."""
+"""The trees of a forest as arrays: what they predict, and what each feature adds to the score of one row."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import io
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from gridtop.errors import GridtopError
+from gridtop.learning.tree_paths import TreePaths
 
 LEAF = -1
 LARGEST_UNPACKED = 1 << 29
 """Bytes: a file that unpacks to more is no forest of ours."""
-ROWS_AT_A_TIME = 1024
 _UNREADABLE = (
     ValueError,
     KeyError,
@@ -34,7 +35,7 @@ Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Trees:
     """All trees of a forest in one numbering of m nodes; a node's children come after it, in the same tree.
 
@@ -74,14 +75,14 @@ class Trees:
         return np.asarray(self.value[self.roots].astype(np.float64).mean(axis=0))
 
     def predict(self, x: npt.ArrayLike) -> Floats:
-        """(n, k) the mean value of the leaves that each row of x (n, f) falls into; NaN where not finite."""
+        """(n, k) the mean value of the leaves that each row of x (n, f) falls into; NaN where not finite.
+
+        The rows around a row do not change what it gets, to the bit.
+        """
         rows = _as_float32(x)
         if rows.ndim != 2 or rows.shape[1] != self.features:
             raise GridtopError(f"the forest has {self.features} features, the rows have shape {rows.shape}")
-        result = np.empty((len(rows), self.outputs))
-        for start in range(0, len(rows), ROWS_AT_A_TIME):
-            part = rows[start : start + ROWS_AT_A_TIME]
-            result[start : start + len(part)] = self.value[self._leaves(part)].mean(axis=1, dtype=np.float64)
+        result = self._paths.mean_of_leaves(np.ascontiguousarray(rows))
         result[~np.isfinite(rows).all(axis=1)] = np.nan
         return result
 
@@ -112,18 +113,9 @@ class Trees:
         total = np.bincount(np.concatenate(credited), np.concatenate(changes), self.features)
         return np.asarray(total / len(self.roots))
 
-    def _leaves(self, rows: Float32s) -> npt.NDArray[np.int32]:
-        """(n, t) the leaf each row falls into in each tree."""
-        node = np.broadcast_to(self.roots, (len(rows), len(self.roots))).copy()
-        row, tree = np.nonzero(self.feature[node] != LEAF)
-        while len(row):
-            at = node[row, tree]
-            goes_left = rows[row, self.feature[at]] <= self.threshold[at]
-            at = np.where(goes_left, self.left[at], self.right[at])
-            node[row, tree] = at
-            inner = self.feature[at] != LEAF
-            row, tree = row[inner], tree[inner]
-        return node
+    @cached_property
+    def _paths(self) -> TreePaths:
+        return TreePaths(self.roots, self.feature, self.threshold, self.left, self.right, self.value)
 
     def to_bytes(self) -> bytes:
         """A .npz file of the arrays; the same trees give the same bytes."""

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gridtop.errors import GridtopError
-from gridtop.learning.reconstruction import reconstruction_score
 from gridtop.training.dense_graphs import Activation, Singles, reconstruction_graph
 from gridtop.training.dense_networks import (
     Progress,
@@ -70,25 +69,24 @@ class FittedAutoencoder:
         return errors.astype(np.float64)
 
     def check(self, x: npt.ArrayLike, threshold: float) -> Parity:
-        """Holds the graph against Keras on rows (n, f); ParityError when they disagree.
+        """Holds the graph against Keras on rows (n, f), in every runtime; ParityError when they disagree.
 
-        A reconstruction may differ by 1e-6 spreads, above a score of 1 by that part of it: float32 carries
-        no more, and two libraries compute tanh to its last digit only. Where errors are counted in usual
-        errors, a difference in spreads counts as often as the smallest of these goes into a spread. No row
-        further than that from `threshold` may change sides.
+        The largest difference of all runtimes is given, of scores as `comparable_score` makes them. Where
+        errors are counted in usual errors, a difference in spreads counts as often as the smallest of these
+        goes into a spread. No row further than that from `threshold` may change sides.
         """
         from gridtop.learning.inference import Session
-        from gridtop.training.parity import check
+        from gridtop.learning.runtimes import runtimes_at_hand
+        from gridtop.training.parity import check, comparable_score, error_unit, relative_above_one, worst
 
         rows = np.asarray(x, dtype=np.float64)
-        reference = reconstruction_score(self.reference(rows))
-        exported = reconstruction_score(Session(self.onnx, self.centre, self.spread).run(rows))
-        unit = 1.0 if self.weights is None else max(1.0, float(np.sqrt(self.weights.max())))
-        return check(
-            "autoencoder",
-            _relative_above_one(reference)[:, np.newaxis] / unit,
-            _relative_above_one(exported)[:, np.newaxis] / unit,
-            float(_relative_above_one(np.array(threshold))) / unit,
+        unit = error_unit(self.weights)
+        reference = comparable_score(self.reference(rows), unit)
+        limit = float(relative_above_one(np.array(threshold))) / unit
+        sessions = [Session(self.onnx, self.centre, self.spread, runtime=name) for name in runtimes_at_hand()]
+        return worst(
+            check("autoencoder", reference, comparable_score(session.run(rows), unit), limit)
+            for session in sessions
         )
 
 
@@ -254,9 +252,3 @@ def _name(names: Sequence[str] | None, column: int) -> str:
 def _scaled(x: Floats, centre: Floats, spread: Floats, clip: float) -> Singles:
     scaled: Singles = np.clip((x - centre) / spread, -clip, clip).astype(np.float32)
     return scaled
-
-
-def _relative_above_one(scores: Floats) -> Floats:
-    """Scores up to 1 as they are, above on a scale where equal steps are equal parts; the order stays."""
-    relative: Floats = np.where(scores > 1.0, 1.0 + np.log(np.maximum(scores, 1.0)), scores)
-    return relative

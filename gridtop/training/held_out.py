@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,7 +37,12 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What came out of cross-validation: figures, and raw scores (n, k) of the rows of `data`."""
+    """What came out of cross-validation: figures, and raw scores (n, k) of the rows of `data`.
+
+    honest    one score a row from the models that had not seen it; None without a split
+    leaking   the same of random rows; None when nobody asked
+    blind     (f,) whether one of the models of the honest split was fitted to rows that had all one value
+    """
 
     scores: tuple[Score, ...]
     data: Dataset
@@ -45,10 +50,18 @@ class HeldOut:
     tested: Marks
     confusion: Confusion | None
     is_constant: bool
+    honest: FrameScores | None
+    leaking: FrameScores | None
+    blind: Marks
 
 
-def folds_of(data: Dataset, split: Split | None, names: tuple[str, ...]) -> list[Fold]:
-    """The folds; GridtopError, saying why, when the data cannot be split in this way."""
+def folds_of(
+    data: Dataset, split: Split | None, names: tuple[str, ...], *, one_by_one: bool = False
+) -> list[Fold]:
+    """The folds; GridtopError, saying why, when the data cannot be split in this way.
+
+    A split by file leaves out a fifth of many large ones at a time, unless `one_by_one` is asked for.
+    """
     if split is None:
         return []
     try:
@@ -57,7 +70,8 @@ def folds_of(data: Dataset, split: Split | None, names: tuple[str, ...]) -> list
         if split == "time":
             return by_time(data.seconds, data.group)
         if split == "file":
-            if len(names) > MOST_SINGLE_FILES and len(names) * len(data.y) > FEW_ROWS:
+            many = len(names) > MOST_SINGLE_FILES and len(names) * len(data.y) > FEW_ROWS
+            if many and not one_by_one:
                 return by_event(data.file, data.truth, FOLDS)
             return by_file(data.file, names)
     except ValueError as error:
@@ -84,6 +98,7 @@ def cross_validated(
     names: tuple[str, ...],
     *,
     leaking: bool,
+    one_by_one: bool = False,
     step: Step = lambda: None,
 ) -> HeldOut:
     """Teach on some folds, test on the others, all round; with `leaking` also on a split by random rows.
@@ -99,8 +114,11 @@ def cross_validated(
     tested = np.zeros(len(small.y), dtype=bool)
     matrix: Confusion | None = None
     constant = False
+    blind = np.zeros(small.x.shape[1], dtype=bool)
+    honest = seen = None
     if split is not None:
-        honest = _scores(small, quick, split, names, raw, step)
+        folds = folds_of(small, split, names, one_by_one=one_by_one)
+        honest = _scores(small, quick, split, folds, raw, step, blind)
         assert honest.fold is not None
         tested = honest.fold != UNTESTED
         found = score_list(honest, SPLIT_NAMES[split])
@@ -111,18 +129,27 @@ def cross_validated(
         found += (_plain("macro F1", matrix.macro_f1, SPLIT_NAMES[split]),)
     if leaking:
         other = np.full_like(raw, np.nan)
-        seen = _scores(small, quick, "rows", names, other, step)
+        folds = folds_of(small, "rows", names)
+        seen = _scores(small, quick, "rows", folds, other, step, np.zeros_like(blind))
         found += score_list(seen, SPLIT_NAMES["rows"], leaking=True)
         if several:
             all_rows = np.ones(len(small.y), dtype=bool)
             pretended = _confusion(small, other, all_rows).macro_f1
             found += (_plain("macro F1", pretended, SPLIT_NAMES["rows"], leaking=True),)
-    return HeldOut(found, small, raw, tested, matrix, constant)
+    return HeldOut(found, small, raw, tested, matrix, constant, honest, seen, blind)
 
 
 def _scores(
-    data: Dataset, estimator: Estimator, split: Split, names: tuple[str, ...], raw: Floats, step: Step
+    data: Dataset,
+    estimator: Estimator,
+    split: Split,
+    folds: Sequence[Fold],
+    raw: Floats,
+    step: Step,
+    blind: Marks,
 ) -> FrameScores:
+    """The scores of one split; `raw` (n, k) and `blind` (f,) are filled in."""
+
     def learn(train: Whole, test: Whole) -> tuple[Floats, Marks | None]:
         part = data.part(train)
         if estimator.is_supervised and len(np.unique(part.y)) < 2:
@@ -131,18 +158,48 @@ def _scores(
                 f"{data.classes[int(part.y[0])]!r}: there is nothing to tell apart. Take another split"
             )
         fitted = estimator.fit(part)
+        np.logical_or(blind, blind_features(estimator, part), out=blind)
         raw[test] = fitted.score(data.x[test])
         step()
         return fitted.alarms(raw[test])
 
     group = data.file if split == "file" else data.group
-    return scores_by_folds(estimator.kind, learn, folds_of(data, split, names), split, data.truth, group)
+    scores = scores_by_folds(estimator.kind, learn, folds, split, data.truth, group)
+    return _with_classes(scores, data, estimator, raw)
+
+
+def blind_features(estimator: Estimator, data: Dataset) -> Marks:
+    """(f,) which features have one value in all the rows that an estimator learns from."""
+    learned = data.x if estimator.is_supervised else data.x[data.ordinary]
+    alike: Marks = np.ptp(learned, axis=0) == 0
+    return alike
+
+
+def finished_scores(fitted: Fitted, data: Dataset) -> FrameScores:
+    """One score a row by the finished model, of recordings that are for testing only."""
+    raw = fitted.score(data.x)
+    score, said = fitted.alarms(raw)
+    estimator = fitted.estimator
+    scores = FrameScores(estimator.kind, score, data.truth, data.group, said)
+    return _with_classes(scores, data, estimator, raw)
 
 
 def own_file_scores(fitted: Fitted, data: Dataset) -> tuple[Score, ...]:
     """The figures of the finished model on recordings that are for testing only."""
-    score, said = fitted.alarms(fitted.score(data.x))
-    return score_list(FrameScores("test", score, data.truth, data.group, said), OWN_FILE)
+    return score_list(finished_scores(fitted, data), OWN_FILE)
+
+
+def _with_classes(scores: FrameScores, data: Dataset, estimator: Estimator, raw: Floats) -> FrameScores:
+    """The scores with what each row was and was called, of an estimator that tells several classes."""
+    if len(data.classes) <= 2 or not estimator.is_supervised:
+        return scores
+    # A class that was never taught is beyond the names: what a row of it was is still no secret.
+    names = np.array([*data.classes, "another"])
+    return replace(
+        scores,
+        kinds=names[np.minimum(data.y, len(data.classes))].tolist(),
+        named=names[np.argmax(raw, axis=1)].tolist(),
+    )
 
 
 def score_list(scores: FrameScores, split: str, *, leaking: bool = False) -> tuple[Score, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from gridtop.baseline import Baseline
 from gridtop.blocks import Floats, Labels, Times
 from gridtop.channels import ChannelSet
+from gridtop.config import Configuration, load
 from gridtop.errors import GridtopError, SourceError
 from gridtop.evaluation.event_lists import read_event_list, truths_of
 from gridtop.evaluation.labels import is_quiet, quiet_labels
@@ -136,6 +138,8 @@ def lessons(
     config: Path | None = None,
     column: str | None = None,
     normal: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
     progress: Callable[[int], object] = lambda recordings: None,
 ) -> list[Lesson]:
     """The recordings with their truth, in order of time.
@@ -143,9 +147,11 @@ def lessons(
     With a `config` channels and site are what it says; without, a simulated recording is told what an
     engineer would know of its grid, and any other what the default configuration says. `column` names a
     column of labels, or is `events` for the list beside; by default the list if there is one. `normal` are
-    labels, markers or kinds that are normal operation. Raises GridtopError when there is no truth to be had.
+    labels, markers or kinds that are normal operation. `overrides` and `plugins` belong to the configuration.
+    Raises GridtopError when there is no truth to be had.
     """
-    surveyed = [_surveyed(path, config, column, progress) for path in paths]
+    loaded = partial(load, config, overrides=overrides, plugin_files=plugins, environment=os.environ)
+    surveyed = [_surveyed(path, loaded, config is None, column, progress) for path in paths]
     used = [_truth_of(one, column) for one in surveyed]
     quiet = _quiet(surveyed, used, normal)
     found = [_lesson(one, label, quiet, normal) for one, label in zip(surveyed, used, strict=True)]
@@ -153,14 +159,17 @@ def lessons(
 
 
 def _surveyed(
-    path: Path, config: Path | None, column: str | None, progress: Callable[[int], object]
+    path: Path,
+    loaded: Callable[..., Configuration],
+    is_plain: bool,
+    column: str | None,
+    progress: Callable[[int], object],
 ) -> _Surveyed:
     from gridtop.commands.options import open_configured
-    from gridtop.config import load
     from gridtop.simulation.recording import events_path
 
     document = read_event_list(events_path(path))
-    grid = (document or {}).get("conditions", {}).get("grid") if config is None else None
+    grid = (document or {}).get("conditions", {}).get("grid") if is_plain else None
     wanted = None if column in (None, EVENT_LIST) else column
     baseline: Baseline | None = None
     quality = QualitySettings()
@@ -175,9 +184,7 @@ def _surveyed(
         def opened() -> Recording:
             return open_recording(path, named(ChannelMap()))
     else:
-        from dataclasses import replace
-
-        configuration = load(config, recording=path, environment=os.environ)
+        configuration = loaded(recording=path)
         mapped = replace(configuration, channels=named(configuration.channels))
         site, quality = configuration.site, configuration.quality
         if site.baselines is not None:

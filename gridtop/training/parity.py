@@ -1,7 +1,11 @@
-"""The gate at export: the exported model must say what the fitted one says, or it is not written."""
+"""The gate at export: the exported model must say what the fitted one says, or it is not written.
+
+It must say so in every runtime that is installed; `check_runtimes` compares these later, from the files.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,10 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gridtop.errors import GridtopError
+from gridtop.learning.numpy_graphs import NumpyGraph
+from gridtop.learning.reconstruction import reconstruction_score
+from gridtop.learning.runtimes import OnnxruntimeGraph, runtimes_at_hand
 from gridtop.learning.trees import LEAF, Trees
 
 TOLERANCE = 1e-6
 """The largest difference allowed; a decision closer than this to its limit is nobody's."""
+RUNTIME_ROWS = 3000
+RUNTIME_ROWS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,56 @@ def check(
             parity,
         )
     return parity
+
+
+def worst(parities: Iterable[Parity]) -> Parity:
+    """The one of several with the largest difference."""
+    return max(parities, key=lambda parity: parity.largest_difference)
+
+
+def check_runtimes(onnx: bytes, trees: Trees | None, *, seed: int = 0) -> Parity | None:
+    """Compare numpy with onnxruntime on an exported graph, without its scaling; None without onnxruntime.
+
+    Forests get rows at thresholds, networks rows up to 30 spreads out and more. Raises ParityError as
+    `check`, and GridtopError when one of the two cannot run the graph.
+    """
+    if "onnxruntime" not in runtimes_at_hand():
+        return None
+    reference, graph = OnnxruntimeGraph(onnx), NumpyGraph(onnx, trees)
+    rng = np.random.default_rng(seed)
+    if trees is not None:
+        rows = threshold_rows(trees, rng, RUNTIME_ROWS)
+        answers = reference.run(rows), graph.run(rows)
+    else:
+        size = rng.choice([0.3, 1.0, 3.0, 30.0], (RUNTIME_ROWS, 1))
+        rows = (rng.standard_normal((RUNTIME_ROWS, graph.features)) * size).astype(np.float32)
+        unit = error_unit(graph.weights)
+        answers = comparable_score(reference.run(rows), unit), comparable_score(graph.run(rows), unit)
+    try:
+        return check("onnxruntime and numpy", *answers)
+    except ParityError as error:
+        found = error.parity
+        apart = "" if found is None else f", by up to {found.largest_difference:.2g} (allowed: {TOLERANCE:g})"
+        raise ParityError(f"onnxruntime and numpy give different answers{apart}", found) from None
+
+
+def error_unit(weights: npt.NDArray[np.float64] | None) -> float:
+    """What a difference of one spread counts for in a score whose squared errors have these weights (f,)."""
+    return 1.0 if weights is None else max(1.0, float(np.sqrt(weights.max())))
+
+
+def comparable_score(errors: npt.NDArray[np.float64], unit: float) -> npt.NDArray[np.float64]:
+    """(n, 1) scores of squared errors (n, f) on the scale on which they are compared; the order stays.
+
+    A reconstruction may differ by 1e-6 spreads, above a score of 1 by that part of it: float32 carries no
+    more, and two libraries compute tanh to its last digit only.
+    """
+    return relative_above_one(reconstruction_score(errors))[:, np.newaxis] / unit
+
+
+def relative_above_one(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Scores up to 1 as they are, above on a scale where equal steps are equal parts; the order stays."""
+    return np.where(scores > 1.0, 1.0 + np.log(np.maximum(scores, 1.0)), scores)
 
 
 def threshold_rows(trees: Trees, rng: np.random.Generator, rows: int) -> npt.NDArray[np.float32]:
