@@ -82,8 +82,18 @@ def gridtop_detectors() -> list[DetectorSpec]:
 
 @hookimpl
 def gridtop_sinks() -> list[SinkSpec]:
-    """Events as lines."""
+    """Where events go: lines, messages to programs, messages to people."""
+    # No `needs`, as above: the configuration's own check names the extra that brings the library.
     return [
+        SinkSpec(
+            "apprise",
+            "gridtop.plugins.sinks.apprise:Apprise",
+            "notifies people through chat, push and pager services",
+        ),
         SinkSpec("console", "gridtop.plugins.sinks.console:Console", "writes events to stdout or stderr"),
+        SinkSpec("email", "gridtop.plugins.sinks.email:Email", "sends events by mail, several in one"),
         SinkSpec("jsonl", "gridtop.plugins.sinks.jsonl:JsonLines", "appends events to a file of JSON lines"),
+        SinkSpec("mqtt", "gridtop.plugins.sinks.mqtt:Mqtt", "publishes events to an MQTT broker"),
+        SinkSpec("syslog", "gridtop.plugins.sinks.syslog:Syslog", "sends events to syslog (RFC 5424)"),
+        SinkSpec("webhook", "gridtop.plugins.sinks.webhook:Webhook", "posts each event to a URL, signed"),
     ]

@@ -68,7 +68,8 @@ def test_list_is_a_table_of_kind_name_origin_and_summary(
 
 def test_list_can_be_kept_to_one_kind(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = output(capsys, "list", "--kind", "sink").splitlines()
-    assert [line.split()[1] for line in lines[1:] if not line.startswith("!")] == ["console", "jsonl"]
+    names = [line.split()[1] for line in lines[1:] if not line.startswith("!")]
+    assert names == ["apprise", "console", "email", "jsonl", "mqtt", "syslog", "webhook"]
 
 
 def test_list_ends_with_a_line_for_each_problem_and_is_fine(

@@ -36,6 +36,7 @@ def gridtop_detectors():
     return SPECS
 """
 
+SINKS = ("apprise", "console", "email", "jsonl", "mqtt", "syslog", "webhook")
 SHIPPED = (
     "autoencoder",
     "isolation_forest",
@@ -362,7 +363,7 @@ def test_the_built_in_plugins_are_offered_and_can_be_loaded() -> None:
     registry = discover(environment={})
     assert registry.names("source") == ("replay", "simulate")
     assert registry.names("detector") == with_shipped()
-    assert registry.names("sink") == ("console", "jsonl")
+    assert registry.names("sink") == SINKS
     for kind in ("detector", "sink"):
         for offer in registry.offers(kind):
             assert offer.origin == "built in"

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gridtop.api import Event, Host
+from gridtop.api import DeliveryError, Event, Host
 from gridtop.naming import ChannelMap
-from gridtop.plugins.sinks.console import Console, readable
+from gridtop.plugins.sinks.console import Console
 from gridtop.plugins.sinks.jsonl import JsonLines
+from gridtop.plugins.sinks.wording import readable
 
 EVENT = Event(
     id="0123456789abcdef",
@@ -191,3 +192,137 @@ def test_lines_are_utf8_whatever_the_encoding_of_the_terminal(form: str) -> None
         timeout=60,
     )
     assert "Δ 5 °" in done.stdout.decode("utf-8")
+
+
+def rotating(folder: Path, size: str = "1 kB", keep: int = 2) -> JsonLines:
+    config = JsonLines.Config.model_validate({"path": "events.jsonl", "size": size, "keep": keep})
+    return JsonLines(config, host(folder))
+
+
+def rows(file: Path) -> list[int]:
+    return [json.loads(line)["row"] for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+async def test_a_full_file_is_set_aside_and_the_oldest_go(tmp_path: Path) -> None:
+    sink = rotating(tmp_path)
+    await sink.open()
+    for row in range(9):  # one event has more than half of a kilobyte
+        await sink.send([replace(EVENT, row=row)])
+    await sink.close()
+    assert {file.name for file in tmp_path.iterdir()} == {"events.jsonl", "events.jsonl.1", "events.jsonl.2"}
+    assert all(file.stat().st_size <= 1000 for file in tmp_path.iterdir())
+    kept = [row for end in (".2", ".1", "") for row in rows(tmp_path / f"events.jsonl{end}")]
+    assert kept == list(range(kept[0], 9))
+    assert kept[0] > 0
+
+
+async def test_no_event_is_lost_or_cut_by_rotation(tmp_path: Path) -> None:
+    sink = rotating(tmp_path, "3 kB", keep=100)
+    await sink.open()
+    for row in range(0, 60, 3):
+        await sink.send([replace(EVENT, row=row + i) for i in range(3)])
+    await sink.close()
+    files = sorted(
+        tmp_path.iterdir(), key=lambda file: -int(file.suffix.removeprefix(".jsonl").strip(".") or 0)
+    )
+    assert [row for file in files for row in rows(file)] == list(range(60))
+    assert len(files) > 3
+
+
+async def test_a_batch_larger_than_a_file_is_still_written_whole(tmp_path: Path) -> None:
+    sink = rotating(tmp_path)
+    await sink.open()
+    await sink.send([replace(EVENT, row=row) for row in range(20)])
+    await sink.close()
+    assert rows(tmp_path / "events.jsonl") == list(range(20))
+
+
+async def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    sink = json_lines(tmp_path)
+    await sink.open()
+    await sink.send([replace(EVENT, row=1)])
+    file.rename(tmp_path / "events.jsonl-20260101")  # what logrotate does
+    await sink.send([replace(EVENT, row=2)])
+    file.unlink()
+    await sink.send([replace(EVENT, row=3)])
+    await sink.close()
+    assert rows(tmp_path / "events.jsonl-20260101") == [1]
+    assert rows(file) == [3]
+
+
+async def test_every_batch_is_on_the_disk_when_it_counts_as_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: sizes.append(os.fstat(file).st_size))
+    sink = json_lines(tmp_path)
+    await sink.open()
+    for _ in range(2):
+        await sink.send(EVENTS)
+    await sink.close()
+    assert sizes == [
+        (tmp_path / "events.jsonl").stat().st_size // 2,
+        (tmp_path / "events.jsonl").stat().st_size,
+    ]
+
+
+async def test_a_disk_that_is_full_is_temporary_and_leaves_no_half_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = json_lines(tmp_path)
+    await sink.open()
+    await sink.send([replace(EVENT, row=1)])
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DeliveryError, match=f"^cannot write {tmp_path}/events.jsonl: the disk is full$"):
+            await sink.send([replace(EVENT, row=2)])
+    assert rows(tmp_path / "events.jsonl") == [1]
+    await sink.send([replace(EVENT, row=2)])
+    assert rows(tmp_path / "events.jsonl") == [1, 2]
+    await sink.close()
+
+
+async def test_a_device_that_is_full_is_temporary(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    sink = json_lines(tmp_path, "/dev/full")
+    await sink.open()
+    with pytest.raises(DeliveryError, match="^cannot write /dev/full: the disk is full$"):
+        await sink.send([EVENT])
+    await sink.close()
+
+
+async def test_a_folder_that_comes_back_is_written_to_again(tmp_path: Path) -> None:
+    sink = json_lines(tmp_path, "mount/events.jsonl")
+    with pytest.raises(OSError, match="there is no folder"):
+        await sink.open()
+    with pytest.raises(DeliveryError, match="there is no folder"):
+        await sink.send([EVENT])
+    (tmp_path / "mount").mkdir()
+    await sink.send([EVENT])
+    await sink.close()
+    assert rows(tmp_path / "mount" / "events.jsonl") == [12]
+
+
+@pytest.mark.parametrize(("text", "size"), [("10 MB", 10_000_000), ("1.5kB", 1500), ("2 GB", 2_000_000_000)])
+def test_a_size_has_a_unit_and_is_shown_with_one(text: str, size: int) -> None:
+    config = JsonLines.Config.model_validate({"path": "x", "size": text})
+    assert config.size == size
+    again = JsonLines.Config.model_validate(config.model_dump(mode="json"))
+    assert again.size == size
+
+
+@pytest.mark.parametrize("size", ["10", "ten MB", "10 MiB", "1 B", "0 kB", True, -5])
+def test_what_is_no_size_is_refused(size: object) -> None:
+    with pytest.raises(ValidationError, match="is not a size|at least 1 kB"):
+        JsonLines.Config.model_validate({"path": "x", "size": size})
+
+
+def test_only_the_console_ends_with_the_process() -> None:
+    assert not Console.durable
+    assert getattr(JsonLines, "durable", True)

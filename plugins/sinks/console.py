@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from gridtop.api import Event, Host, Settings
+from gridtop.plugins.sinks.wording import readable
 
 
 class Console:
     """One line an event, flushed after every batch; BrokenPipeError when nobody reads any more."""
+
+    durable: ClassVar[bool] = False
+    """A stream ends with the process: nothing can be owed to it."""
 
     class Config(Settings):
         """Settings of the console."""
@@ -42,11 +46,3 @@ class Console:
         stream.flush()
         stream.buffer.write(lines)
         stream.buffer.flush()
-
-
-def readable(event: Event) -> str:
-    """An event as one line to read: when, how bad, what happened, who says so, where, in words."""
-    fields = event.to_dict()
-    when = fields["time"] or f"row {event.row}"
-    where = f" {event.channel}" if event.channel else ""
-    return f"{when}  {event.severity:<8}  {event.transition:<12}  {event.rule}{where}: {event.message}"
