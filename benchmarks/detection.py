@@ -205,7 +205,7 @@ class _Collector:
 async def _watched(configuration: Configuration) -> tuple[list[Event], Snapshot]:
     collector: Any = _Collector()
     sinks = {"collector": collector}
-    monitor = Monitor(configuration, extra_sinks=sinks, stop_at_end=True, keep_history=False)
+    monitor = Monitor(configuration, streams=sinks, stop_at_end=True, keep_history=False)
     await monitor.run()
     return collector.events, monitor.snapshot()
 

@@ -47,8 +47,13 @@ class DataQuality:
         flags = block.quality
         if flags is None:
             return []
-        self._missing += int(np.count_nonzero(flags & Quality.MISSING))
-        self._infinite += int(np.count_nonzero(flags & Quality.INFINITE))
+        found = np.bitwise_or.reduce(flags, axis=None)
+        if found & Quality.MISSING:
+            self._missing += int(np.count_nonzero(flags & Quality.MISSING))
+        if found & Quality.INFINITE:
+            self._infinite += int(np.count_nonzero(flags & Quality.INFINITE))
+        if not found & Quality.UNREADABLE:
+            return []
         unreadable = (flags & Quality.UNREADABLE) != 0
         self._unreadable += int(np.count_nonzero(unreadable))
         new = np.flatnonzero(unreadable.any(axis=0) & ~self._told)

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel
 
-from gridtop.blocks import DOUBTFUL, Block, Floats
+from gridtop.blocks import Block, Floats
 from gridtop.channels import ChannelSet
+from gridtop.detected import Detected, Failure
 from gridtop.detector_posts import Output, Post, State
 from gridtop.detector_work import Answer, Shares
 from gridtop.errors import ConfigurationError
@@ -38,14 +40,6 @@ REPLAY_EXPLAINING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """What a detector did wrong, in one line."""
-
-    detector: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """How a detector is. `quarantined` lasts until the next pass; `error` is the latest.
 
@@ -57,50 +51,6 @@ class Status:
     state: State
     error: str = ""
     skipped: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Detected:
-    """What all detectors think of one block of n frames.
-
-    scores    (n, k)  a column for each of the k outputs, in their order; NaN is "no opinion"
-    notes             by detector, or by the channel of one of its outputs, a reason in words per frame
-    parts             by detector, (n, c) shares of its channels, where it gave any
-    late              the columns whose first score is of earlier frames, because it came late
-    failures          what went wrong since the last block
-    channels          the block's channels with the k score channels behind them
-    row               number of the first frame
-    """
-
-    outputs: tuple[Output, ...]
-    scores: Floats
-    channels: ChannelSet
-    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    failures: tuple[Failure, ...] = ()
-    parts: Mapping[str, Floats] = field(default_factory=dict)
-    late: frozenset[int] = frozenset()
-    row: int = 0
-
-    def extend(self, block: Block) -> Block:
-        """The block with the scores as further columns; one about a doubtful value is doubtful itself."""
-        if not self.outputs:
-            return block
-        quality = block.quality
-        if quality is not None:
-            flags = np.zeros(self.scores.shape, dtype=quality.dtype)
-            columns = {channel.name: column for column, channel in enumerate(block.channels)}
-            for i, output in enumerate(self.outputs):
-                if (column := columns.get(output.subject.name)) is not None:
-                    flags[:, i] = quality[:, column] & np.uint16(DOUBTFUL)
-            quality = np.hstack((quality, flags))
-        values = np.hstack((block.values, self.scores))
-        return Block(self.channels, block.time, values, quality, block.labels, block.row)
-
-    def note(self, frame: int, column: int) -> str:
-        """What the detector says in words about one of its scores, or nothing."""
-        output = self.outputs[column]
-        notes = self.notes.get(output.channel.name) or self.notes.get(output.detector)
-        return notes[frame] if notes else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +107,7 @@ class Detection:
         """The columns of every `Detected.scores`, the same for the whole run."""
         self._places = [(post, i) for post in self._posts for i in range(len(post.outputs))]
         self._channels = self.extended(channels)
+        self._subjects = _subjects(self.outputs, channels)
 
     def extended(self, channels: ChannelSet) -> ChannelSet:
         """The channels with those of the scores behind them; ConfigurationError when a name is taken."""
@@ -288,8 +239,9 @@ class Detection:
         for post in self._posts:
             answer = self._answer(post) if post in turn.given else Answer()
             first = sum(column.shape[1] for column in columns)
-            silence = np.full((len(block), len(post.outputs)), np.nan)
-            scores = silence if answer.scores is None else answer.scores
+            scores = answer.scores
+            if scores is None:
+                scores = np.full((len(block), len(post.outputs)), np.nan)
             told: Mapping[str, Sequence[str]] = answer.notes(post.name)
             if post in turn.late:
                 scores, told, entered = turn.late[post].entered(scores, told, post.names, post.name)
@@ -301,7 +253,9 @@ class Detection:
         scores = np.hstack(columns) if columns else np.empty((len(block), 0))
         failures, self._unreported = tuple(self._unreported), []
         late = frozenset(came_late)
-        return Detected(self.outputs, scores, self._channels, notes, failures, parts, late, block.row)
+        return Detected(
+            self.outputs, scores, self._channels, self._subjects, notes, failures, parts, late, block.row
+        )
 
     def _answer(self, post: Post) -> Answer:
         """What a detector said in time about the block at hand."""
@@ -332,6 +286,17 @@ class Detection:
         if not post.explains and (detected.note(frame, column) or not post.searchable):
             return False
         return post.may_explain(detected.row + frame)
+
+
+def _subjects(outputs: Sequence[Output], channels: ChannelSet) -> npt.NDArray[np.intp]:
+    """(2, s) the outputs that speak of one of the channels, and the columns of those."""
+    columns = {channel.name: column for column, channel in enumerate(channels)}
+    pairs = [
+        (i, columns[output.subject.name])
+        for i, output in enumerate(outputs)
+        if output.subject.name in columns
+    ]
+    return np.array(pairs, dtype=np.intp).reshape(-1, 2).T
 
 
 def _columns(detector: str, globs: Sequence[str], channels: ChannelSet) -> tuple[int, ...]:

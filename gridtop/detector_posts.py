@@ -71,6 +71,7 @@ class Post:
         """What it gets."""
         self._target, self._config = target, config
         self._columns, self._all, self._site, self._inputs = columns, channels, site, inputs
+        self._side_by_side = _side_by_side(columns)
         self._places = {channel.terminal for channel in channels} | site.places | {"system"}
         self._failures = 0
         self._mute, self._complained = 0, False
@@ -147,9 +148,8 @@ class Post:
             self._jobs = None
 
     def submit(self, block: Block, now: float) -> Future[Answer]:
-        """Hand a block to the thread."""
-        part = block.pick(self._columns, self.channels)
-        self._block, self._since = self._hand_over(lambda worker: worker.score(part)), now
+        """Hand a block to the thread, which picks its columns: several do so at the same time."""
+        self._block, self._since = self._hand_over(lambda worker: worker.score(self._part(block))), now
         return self._block
 
     def skip(self, frames: int) -> None:
@@ -246,6 +246,14 @@ class Post:
         self._jobs.put(job)
         return future
 
+    def _part(self, block: Block) -> Block:
+        """The columns it gets; without a copy where they stand side by side."""
+        if self._side_by_side is None:
+            return block.pick(self._columns, self.channels)
+        values = block.values[:, self._side_by_side]
+        quality = None if block.quality is None else block.quality[:, self._side_by_side]
+        return Block(self.channels, block.time, values, quality, block.labels, block.row)
+
     def _built(self) -> Detector:
         asked = inspect.signature(self._target).parameters
         extras = {"site": self._site, "inputs": self._inputs}
@@ -275,6 +283,12 @@ class Post:
                 subject = Channel(f"{self.name}:{name}", "score")
         channel = Channel(f"{self.name}/{name}", "score", terminal=subject.terminal, phase=subject.phase)
         return Output(self.name, channel, subject, of_channel)
+
+
+def _side_by_side(columns: Sequence[int]) -> slice | None:
+    """The columns as a slice, if they are one."""
+    first, stop = columns[0], columns[-1] + 1
+    return slice(first, stop) if list(columns) == list(range(first, stop)) else None
 
 
 def _remarks(detector: Detector) -> tuple[str, ...]:

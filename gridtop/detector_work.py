@@ -121,7 +121,7 @@ def _checked(result: object, block: Block, outputs: int) -> Answer:
         raise PluginError(f"scores must be an array of numbers, not {kind}")
     if score.shape != (frames, outputs):
         raise PluginError(f"scores of shape {score.shape} for {frames} frames and {outputs} outputs")
-    scores = score.astype(np.float64).round(DIGITS)
+    scores = np.asarray(score, np.float64).round(DIGITS)
     if np.isinf(scores).any():
         raise PluginError("a score is infinite; NaN means no opinion")
     texts = list(note.values()) if isinstance(note, Mapping) else [note] if note is not None else []

@@ -160,10 +160,13 @@ class Event:
         """`{type, count, message}`: what a receiver of plain alerts gets.
 
         `type` is the rule, `count` how many frames in a row the condition has held (1 when it has no
-        duration); an alert that another program reported keeps what it said.
+        duration); an alert that another program reported keeps what it said, and a digest has the number of
+        events that it stands for.
         """
         if self.kind == "alert":
             return {"type": self.details["type"], "count": self.details["count"], "message": self.message}
+        if self.kind == "system" and self.rule == "digest":
+            return {"type": self.rule, "count": self.details["count"], "message": self.message}
         count = self.row - self.since_row + 1 if self.since_row is not None else 1
         return {"type": self.rule, "count": max(1, count), "message": self.message}
 

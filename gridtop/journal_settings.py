@@ -19,8 +19,8 @@ class JournalSettings(BaseModel):
 
     path: Path | None = Field(
         None,
-        description="the SQLite file, relative to the working directory; if not given, gridtop.db where "
-        "there are sinks that need it, else memory",
+        description="the SQLite file, relative to the working directory; if not given, events are kept in "
+        "memory and nothing survives a crash",
     )
     keep: Duration = Field(timedelta(days=90), description="how long events are kept, by the wall clock")
     size: int = Field(

@@ -1,4 +1,4 @@
-"""The monitor: a source, the replay loop, the pipeline and the sinks, wired together and running.
+"""The monitor: source, replay loop, pipeline, journal and sinks, wired together and running.
 
 Its public face is what clients see (gridtop/client.py); screens and servers use nothing else of it.
 """
@@ -9,46 +9,59 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gridtop import __version__
+from gridtop import __version__, reloading
 from gridtop.blocks import Block
-from gridtop.client import Counts, Hello, Snapshot, Telemetry, TelemetryRequest, Transport
+from gridtop.client import Counts, Hello, JournalStatus, Snapshot, Telemetry, TelemetryRequest, Transport
 from gridtop.config import Configuration, PluginInstance
 from gridtop.contracts import Host, Sink, Source
 from gridtop.delivery import Delivery
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
-from gridtop.events import SEVERITIES, Event, Severity, event_id
+from gridtop.events import Detail, Event, Kind, Severity, event_id
 from gridtop.history import CAPACITY, History
+from gridtop.journal import Journal, Saved
 from gridtop.limit_lines import limit_lines
 from gridtop.loading import blaming
 from gridtop.orders import Order
 from gridtop.pipeline import Pipeline
+from gridtop.publishing import Publishing
 from gridtop.replay import Portion, Replay
 from gridtop.requested import Requested
+from gridtop.subscriptions import Subscription
+from gridtop.tallies import Tallies, tallies
+from gridtop.text import clean
 
-REMEMBERED = 20_000
-"""Events kept in memory for clients that ask for the past."""
+LONGEST_TYPE, LONGEST_MESSAGE = 64, 2048
+"""Characters kept of an alert that another program reports."""
+
+_SAVE_SECONDS = 1.0
+"""At most so much of a stream is judged again after a crash, when nothing happened in it."""
+
+_CHANGE_SECONDS = 2.0
+"""How long sinks that are exchanged have for what is under way."""
+
+_DRAIN_SECONDS = 10.0
+"""How long the end waits for sinks to get what they are owed."""
 
 
 class Monitor:
     """One running monitor.
 
-    `extra_sinks` join the configured ones (the command line's output). `stop_at_end` ends the run with
-    the recording. Without `keep_history` there is no telemetry, which saves time when nobody will look.
-    `block_frames`, `clock` (monotonic seconds) and `wall` (seconds since 1970) are for
-    tests.
+    `streams` get every event beside the configured sinks, for as long as this runs (the command line's
+    output). `stop_at_end` ends the run with the recording. Without `keep_history` there is no telemetry,
+    which saves time when nobody will look. `block_frames`, `clock` (monotonic seconds) and `wall` (seconds
+    since 1970) are for tests.
     """
 
     def __init__(
         self,
         configuration: Configuration,
         *,
-        extra_sinks: Mapping[str, Sink] | None = None,
+        streams: Mapping[str, Sink] | None = None,
         stop_at_end: bool = False,
         keep_history: bool = True,
         block_frames: int | None = None,
@@ -56,7 +69,7 @@ class Monitor:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._configuration = configuration
-        self._extra_sinks = extra_sinks or {}
+        self._streams = streams or {}
         self._stop_at_end = stop_at_end
         self._keep_history = keep_history
         self._block_frames = block_frames
@@ -65,27 +78,29 @@ class Monitor:
         self._opened = asyncio.Event()
         self._stopping = asyncio.Event()
         self._refusal: GridtopError | None = None  # what kept it from opening
+        self._journal: Journal | None = None
+        self._delivery: Delivery | None = None
+        self._publishing: Publishing | None = None
         self._source: Source | None = None
         self._pipeline: Pipeline | None = None
         self._requested: Requested | None = None
-        self._delivery: Delivery | None = None
-        self._events: deque[Event] = deque(maxlen=REMEMBERED)
-        self._seq = 0
+        self._turn = asyncio.Lock()  # alarms change and what changed is committed, one after the other
+        self._chores: set[asyncio.Task[None]] = set()
+        self._position: tuple[int, int] | None = None  # pass and row that come next; None: not to be saved
+        self._kept: object = None  # what was saved last
         self._pass = 1
+        self._warming_up = False
         self._counts = Counts()
-        self._news = asyncio.Condition()
         self.instance = secrets.token_hex(8)
         """Names this run among all runs of all engines."""
-        self.worst: Severity | None = None
-        """The worst severity that any alarm has reached so far."""
 
     # Life
 
     async def run(self) -> None:
         """Open everything, let the stream flow until it ends or `stop` is called, then close.
 
-        Raises GridtopError when the configuration does not fit the recording or the source fails; what
-        was published until then is delivered all the same.
+        Raises GridtopError when the configuration does not fit the recording, the journal cannot be used or
+        the source fails; what was published until then is delivered all the same.
         """
         try:
             await self._until_stopped(self._work())
@@ -103,18 +118,23 @@ class Monitor:
 
     async def _open(self) -> None:
         configuration = self._configuration
-        self._source = source = _built(
-            configuration.source, self._host(configuration.source.name), SourceError
-        )
+        sinks = self._sinks(configuration)
+        self._journal = journal = self._journal_of(configuration)
+        restored = await journal.open(_durable(sinks))
+        await self._begin_delivery(journal, sinks)
+        source = _built(configuration.source, self._host(configuration.source.name), SourceError)
+        self._source = source
         with blaming(SourceError, "the source cannot be opened"):
             channels = await source.open()
         # Detectors may import heavy libraries when they are built.
-        self._pipeline = await asyncio.to_thread(
+        self._pipeline = pipeline = await asyncio.to_thread(
             Pipeline, configuration, channels, source.identity, source.live
         )
-        self._history = History(self._pipeline.channels, CAPACITY if self._keep_history else 0)
+        self._history = History(pipeline.channels, CAPACITY if self._keep_history else 0)
         if self._keep_history:
-            self._requested = self._pipeline.requested()
+            self._requested = pipeline.requested()
+        saved = await journal.saved(source.identity) if configuration.journal.resume else None
+        ended = self._resume(saved)
         self._replay = Replay(
             source,
             channels,
@@ -122,19 +142,37 @@ class Monitor:
             loop=configuration.loop,
             stop_at_end=self._stop_at_end,
             block_frames=self._block_frames,
+            start=self._start,
             clock=self._clock,
         )
-        sinks: dict[str, Sink] = {
-            name: _built(instance, self._host(name), ConfigurationError)
-            for name, instance in configuration.sinks.items()
-        }
-        self._delivery = Delivery({**sinks, **self._extra_sinks}, on_broken_pipe=self.stop)
-        await self._delivery.open()
         # A plugin that cannot be loaded is not used, or the configuration would have been refused.
         problems = [_noticed("plugins", "warning", text) for text in configuration.plugin_problems]
-        notices = [_noticed("limits", "info", text) for text in self._pipeline.notices]
-        remarks = [_noticed(detector, "info", text) for detector, text in self._pipeline.remarks]
-        await self._publish((*problems, *notices, *remarks))
+        notices = [_noticed("limits", "info", text) for text in pipeline.notices]
+        remarks = [_noticed(detector, "info", text) for detector, text in pipeline.remarks]
+        await self._publish((*restored.notices, *problems, *notices, *remarks, *ended))
+
+    def _resume(self, saved: Saved | None) -> Sequence[Event]:
+        """Go on where an earlier run of the same source stopped. Returns the ends of alarms that are too old.
+
+        A recording goes on at its row. A live stream begins a new pass, because its rows count anew; its
+        alarms go on if they are not too old.
+        """
+        self._start = (0, 1)
+        if saved is None or not (source := self._source):
+            return ()
+        if not source.live:
+            if saved.finished:
+                return ()
+            self._start, self._warming_up = (saved.row, saved.pass_number), saved.row > 0
+        else:
+            self._start = (0, saved.pass_number + 1)
+        self._pass = self._start[1]
+        pipeline = self._running()
+        events = pipeline.restore(saved.alarms, self._pass)
+        age, most = self._wall() - saved.wall, self._configuration.journal.oldest_state
+        if source.live and age > most.total_seconds():
+            events += pipeline.begin_pass(self._pass)
+        return events
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name="flow")
@@ -152,6 +190,7 @@ class Monitor:
     async def _work(self) -> None:
         await self._open()
         self._opened.set()
+        self._begin(self._keep_saving())
         async for portion in self._replay.portions():
             await self._process(portion)
         self._take_counts()
@@ -159,19 +198,28 @@ class Monitor:
     async def _process(self, portion: Portion) -> None:
         pipeline = self._running()
         if portion.pass_number != self._pass:
-            self._pass = portion.pass_number
-            self._take_counts()
-            self._history.clear()
-            if self._requested is not None:
-                self._requested.clear()
-            await self._publish(pipeline.begin_pass(self._pass))
+            async with self._turn:
+                self._pass, self._warming_up = portion.pass_number, False
+                self._take_counts()
+                self._history.clear()
+                if self._requested is not None:
+                    self._requested.clear()
+                self._position = self._pass, portion.block.row
+                told = await self._commit(pipeline.begin_pass(self._pass), and_save=True)
+            await self._hand(told)
         if portion.context:
-            self._remember(pipeline.extend(portion.block))
+            judge = pipeline.warm_up if self._warming_up else None
+            self._remember(await judge(portion.block) if judge else pipeline.extend(portion.block))
             return
-        result = await pipeline.process(portion.block)
-        self._remember(result.block)
-        self._counts = replace(self._counts, frames=self._counts.frames + len(portion.block))
-        await self._publish(result.events)
+        self._warming_up = False
+        async with self._turn:
+            self._position = None  # until what the alarms learn now is committed
+            result = await pipeline.process(portion.block)
+            self._remember(result.block)
+            self._counts = replace(self._counts, frames=self._counts.frames + len(portion.block))
+            self._position = self._pass, portion.block.row + len(portion.block)
+            told = await self._commit(result.events, and_save=bool(result.events))
+        await self._hand(told)
 
     def _remember(self, block: Block) -> None:
         if self._keep_history:
@@ -179,29 +227,98 @@ class Monitor:
         if self._requested is not None:
             self._requested.add(block)
 
-    async def _publish(self, events: Iterable[Event]) -> None:
-        """Number the events, remember them, and hand them to every sink."""
-        published: list[Event] = []
-        for event in events:
-            self._seq += 1
-            published.append(event.published(self._seq, self._wall()))
-            if event.transition in ("raised", "escalated"):
-                self.worst = max(self.worst or "info", event.severity, key=SEVERITIES.index)
-        if not published:
+    # What is kept
+
+    async def _commit(self, events: Sequence[Event], and_save: bool = False) -> tuple[Event, ...]:
+        """Commit events, with the states that led to them; returns what is to be handed to the sinks."""
+        saved = self._saved() if and_save and self._position is not None else None
+        if (not events and saved is None) or self._publishing is None:
+            return ()
+        told = await self._publishing.commit(events, saved)
+        if saved is not None:
+            self._kept = self._position, saved.finished
+        return told
+
+    async def _hand(self, events: Sequence[Event]) -> None:
+        if self._publishing is not None:
+            await self._publishing.hand(events)
+
+    async def _publish(self, events: Sequence[Event]) -> None:
+        """Commit events that no alarm's state depends on, and hand them to the sinks."""
+        await self._hand(await self._commit(events))
+
+    def _saved(self) -> Saved:
+        assert self._position is not None
+        number, row = self._position
+        finished = self._replay.transport().state == "ended"
+        return Saved(self._identity, number, row, finished, self._running().alarm_state())
+
+    @property
+    def _identity(self) -> str:
+        return self._source.identity if self._source is not None else ""
+
+    async def _keep_saving(self) -> None:
+        """Once a second keep where the stream stands, and tell what the journal has to say of itself."""
+        while True:
+            await asyncio.sleep(_SAVE_SECONDS)
+            await self._keep()
+
+    async def _keep(self) -> None:
+        if self._journal is None:
             return
-        self._events.extend(published)
-        async with self._news:
-            self._news.notify_all()
-        if self._delivery is not None:
-            await self._delivery.send(published)
+        async with self._turn:
+            stands = self._position, self._pipeline is not None and self._replay.transport().state == "ended"
+            told = await self._commit(self._journal.notices(), and_save=stands != self._kept)
+        await self._hand(told)
+
+    def _begin(self, chore: Coroutine[None, None, None]) -> None:
+        """Do something beside the flow; it ends with the run at the latest."""
+        task = asyncio.create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    def _say(self, event: Event) -> None:
+        """Publish what a room of the monitor has to say about itself."""
+        self._begin(self._publish((event,)))
 
     async def _close(self) -> None:
-        if self._delivery is not None:
-            await self._delivery.close()
-        if self._pipeline is not None:
-            self._pipeline.close()
-        if self._source is not None:
-            await self._source.close()
+        for chore in tuple(self._chores):
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        try:
+            if self._pipeline is not None and self._publishing is not None:
+                await self._keep()
+        finally:
+            if self._delivery is not None:
+                await self._delivery.close(_DRAIN_SECONDS)
+            if self._journal is not None:
+                await self._journal.close()
+            if self._pipeline is not None:
+                self._pipeline.close()
+            if self._source is not None:
+                await self._source.close()
+
+    # Sinks
+
+    def _sinks(self, configuration: Configuration) -> dict[str, tuple[Sink, Subscription]]:
+        return {
+            name: (_built(instance, self._host(name), ConfigurationError), instance.subscription)
+            for name, instance in configuration.sinks.items()
+        }
+
+    def _journal_of(self, configuration: Configuration) -> Journal:
+        settings = configuration.journal
+        path = None if settings.path is None else Path.cwd() / settings.path
+        return Journal(path, settings, wall=self._wall, clock=self._clock)
+
+    async def _begin_delivery(self, journal: Journal, sinks: Mapping[str, tuple[Sink, Subscription]]) -> None:
+        delivery = Delivery(journal, sinks, self._streams, self.stop, self._say, wall=self._wall)
+        self._delivery = delivery
+        if self._publishing is None:
+            self._publishing = Publishing(journal, delivery, self._wall)
+        else:
+            self._publishing.delivery = delivery
+        await delivery.open()
 
     def _host(self, instance: str) -> Host:
         log = logging.getLogger(f"gridtop.{instance}")
@@ -223,6 +340,45 @@ class Monitor:
             infinite=counts.infinite + found.infinite,
         )
 
+    # Another configuration
+
+    async def reload(self, read: Callable[[], Configuration]) -> None:
+        """Go on with another configuration, or with the old one when `read` raises GridtopError.
+
+        Rules that did not change keep their alarms and timers. Either way an event of kind `system` says what
+        became of it.
+        """
+        try:
+            changed = await asyncio.to_thread(read)
+            words = await self._change_to(changed)
+        except GridtopError as error:
+            text = f"the configuration was not reloaded, everything goes on as before: {error}"
+            await self._publish((self._system("configuration", "warning", text),))
+            return
+        await self._publish((self._system("configuration", "info", words),))
+
+    async def _change_to(self, changed: Configuration) -> str:
+        before, journal = self._configuration, self._journal
+        await self.opened()
+        assert journal is not None
+        sinks = self._sinks(changed) if changed.sinks != before.sinks else None
+        async with self._turn:
+            merged = reloading.merged(before, changed)
+            pipeline, told = await asyncio.to_thread(self._running().changed_to, merged)
+            old, self._pipeline, self._configuration = self._pipeline, pipeline, merged
+            if pipeline.channels != self._history.channels:
+                self._history = History(pipeline.channels, CAPACITY if self._keep_history else 0)
+                self._requested = pipeline.requested() if self._keep_history else None
+            committed = await self._commit(told, and_save=True)
+        if old is not None and old is not pipeline:
+            old.let_go_of(pipeline)
+        await self._hand(committed)
+        if sinks is not None and self._delivery is not None:
+            journal.subscribe(_durable(sinks))
+            await self._delivery.close(_CHANGE_SECONDS)
+            await self._begin_delivery(journal, sinks)
+        return reloading.difference(before, changed)
+
     # The face that clients see
 
     async def opened(self) -> None:
@@ -230,6 +386,11 @@ class Monitor:
         await self._opened.wait()
         if self._refusal is not None:
             raise self._refusal
+
+    @property
+    def worst(self) -> Severity | None:
+        """The worst severity that any alarm has reached in this run."""
+        return self._publishing.worst if self._publishing is not None else None
 
     def hello(self) -> Hello:
         """What does not change while the monitor runs."""
@@ -246,25 +407,51 @@ class Monitor:
         """The monitor now."""
         if self._refusal is not None:
             return Snapshot(Transport("failed", problem=str(self._refusal)))
-        if self._pipeline is None or self._delivery is None:
-            return Snapshot(Transport("starting"))
+        if not self._opened.is_set() or self._pipeline is None or self._delivery is None:
+            return Snapshot(Transport("starting"), seq=self._publishing.seq if self._publishing else 0)
         self._take_counts()
-        counts = replace(self._counts, events=self._seq, dropped=self._delivery.dropped)
+        seq = self._publishing.seq if self._publishing is not None else 0
+        told = sum(self._publishing.by_severity.values()) if self._publishing is not None else 0
+        counts = replace(self._counts, events=told, dropped=self._delivery.dropped)
+        journal = self._journal.status if self._journal is not None else JournalStatus()
         problems = (*self._configuration.plugin_problems, *self._pipeline.problems, *self._delivery.problems)
-        return Snapshot(self._replay.transport(), self._pipeline.active, counts, self._seq, problems)
+        if journal.problem:
+            problems = (*problems, f"journal: {journal.problem}")
+        return Snapshot(
+            self._replay.transport(),
+            self._pipeline.active,
+            counts,
+            seq,
+            problems,
+            flood=self._pipeline.flood,
+            sinks=self._delivery.status(),
+            journal=journal,
+        )
 
     def events(self, after: int = 0, limit: int = 500) -> tuple[Event, ...]:
-        """The oldest `limit` remembered events with a sequence number above `after`."""
-        if not self._events:
-            return ()
-        skipped = max(0, after + 1 - self._events[0].seq)
-        stop = min(len(self._events), skipped + limit)
-        return tuple(self._events[i] for i in range(skipped, stop))
+        """The oldest `limit` events in memory with a sequence number above `after`."""
+        return self._publishing.events(after, limit) if self._publishing is not None else ()
+
+    async def past_events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:
+        """The oldest `limit` events that are still kept with a sequence number above `after`."""
+        return await self._publishing.past_events(after, limit) if self._publishing is not None else ()
+
+    @property
+    def journal(self) -> str:
+        """Names the journal: with another one, sequence numbers mean other events."""
+        return self._journal.instance if self._journal is not None else ""
+
+    @property
+    def oldest(self) -> int:
+        """The sequence number of the oldest event that is still kept."""
+        return self._journal.oldest if self._journal is not None else 1
 
     async def published(self, after: int) -> None:
         """Wait until there is an event with a sequence number above `after`."""
-        async with self._news:
-            await self._news.wait_for(lambda: self._seq > after)
+        if self._publishing is None:
+            await self.opened()
+        assert self._publishing is not None
+        await self._publishing.published(after)
 
     def telemetry(self, request: TelemetryRequest) -> Telemetry:
         """The envelope of some channels."""
@@ -281,7 +468,51 @@ class Monitor:
 
     async def operate(self, order: Order) -> None:
         """Tell an alarm something; GridtopError when it is in no state for it."""
-        await self._publish(await self._running().operate(order))
+        async with self._turn:
+            told = await self._commit(await self._running().operate(order), and_save=True)
+        await self._hand(told)
+
+    async def report(self, type: str, count: int, message: str, by: str = "") -> Event:
+        """Publish an alert that another program noticed, as a warning of kind `alert` named by its type.
+
+        The texts are cleaned and cut. Returns the event as it was published.
+        """
+        kind = clean(type, LONGEST_TYPE)
+        details: dict[str, Detail] = {"type": kind, "count": count, "by": clean(by)}
+        event = self._now("alert", kind, "warning", clean(message, LONGEST_MESSAGE))
+        told = await self._commit((replace(event, details=details),))
+        await self._hand(told)
+        return told[0]
+
+    def _system(self, rule: str, severity: Severity, text: str) -> Event:
+        return self._now("system", rule, severity, text)
+
+    def _now(self, kind: Kind, rule: str, severity: Severity, text: str) -> Event:
+        """Something that no recording will ever give again."""
+        opened = self._opened.is_set() and self._pipeline is not None
+        where = self._replay.transport() if opened else Transport("starting")
+        return Event(
+            id=secrets.token_hex(8),
+            kind=kind,
+            transition="noticed",
+            severity=severity,
+            rule=rule,
+            message=text,
+            row=where.row,
+            time=where.time,
+            pass_number=self._pass,
+        )
+
+    def counters(self) -> Tallies:
+        """What was counted since the start, by name and labels (docs/http-api.md, Metrics)."""
+        if self._publishing is None or self._delivery is None or self._journal is None:
+            return {}
+        return tallies(self.snapshot().counts, self._publishing, self._delivery, self._journal)
+
+
+def _durable(sinks: Mapping[str, tuple[Sink, Subscription]]) -> dict[str, Subscription]:
+    """What the sinks want to which something can be owed."""
+    return {name: wants for name, (sink, wants) in sinks.items() if getattr(sink, "durable", True)}
 
 
 def _noticed(rule: str, severity: Severity, text: str) -> Event:

@@ -6,9 +6,10 @@ It knows no source, no sink and no screen, and gives the same events however the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from gridtop import limit_profiles
 from gridtop.alarms import AlarmEngine, BoundRule, bind_scores
@@ -17,11 +18,12 @@ from gridtop.alarms.rules import AlarmSettings
 from gridtop.baseline import Baseline
 from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
-from gridtop.client import ActiveAlarm
+from gridtop.client import ActiveAlarm, Flood
 from gridtop.config import Configuration
 from gridtop.data_quality import DataQuality
-from gridtop.detection import Detected, Detection, Failure
-from gridtop.errors import ConfigurationError
+from gridtop.detected import Detected, Failure
+from gridtop.detection import Detection
+from gridtop.errors import ConfigurationError, GridtopError
 from gridtop.events import Event, event_id
 from gridtop.orders import Order
 from gridtop.quality import QualityChecks
@@ -46,34 +48,108 @@ class Pipeline:
     """Judges the blocks of one stream, pass after pass.
 
     `channels` are those of the recording and the quantities that the configuration asks for. Raises
-    ConfigurationError when a limit or a detector asks for channels that the stream does not have.
+    ConfigurationError when a limit or a detector asks for channels that the stream does not have. With
+    `before` it takes the place of that pipeline in its stream, and goes on with what did not change.
     """
 
-    def __init__(self, configuration: Configuration, channels: ChannelSet, identity: str, live: bool) -> None:
+    _baseline: Baseline | None
+    _quantities: Quantities
+    _context: Quantities
+    _context_checks: QualityChecks
+    _quality_checks: QualityChecks
+    _detection: Detection
+    _data_quality: DataQuality
+    _short_circuits: ShortCircuits
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        channels: ChannelSet,
+        identity: str,
+        live: bool,
+        before: Pipeline | None = None,
+    ) -> None:
         self._configuration = configuration
         self._identity = identity
+        self._live = live
         self._measured = channels
-        self._baseline = _baseline(configuration)
-        self._quantities = Quantities(channels, configuration.site, _wanted(configuration), self._baseline)
-        self._context = self._quantities.afresh()
-        self._context_checks = self._checks()
+        self._wants = sorted(set(_wanted(configuration)))
+        same_quantities = before is not None and before._wants == self._wants
+        if before is not None and same_quantities:
+            self._baseline, self._quantities = before._baseline, before._quantities
+            self._context, self._context_checks = before._context, before._context_checks
+        else:
+            self._baseline = _baseline(configuration)
+            self._quantities = Quantities(channels, configuration.site, self._wants, self._baseline)
+            self._context = self._quantities.afresh()
+            self._context_checks = self._checks()
         self.channels = self._quantities.channels
-        self._detection = Detection(
-            {d.name: (d.target, d.config, d.channels) for d in configuration.detectors.values()},
-            self.channels,
-            live,
-            site=configuration.site,
-            inputs=configuration.directory,
-        )
-        self._rules = self._bind()
-        self._active: tuple[ActiveAlarm, ...]
+        self._detectors = {d.name: (d.target, d.config, d.channels) for d in configuration.detectors.values()}
+        if before is not None and same_quantities and before._detectors == self._detectors:
+            self._detection = before._detection
+        else:
+            self._detection = Detection(
+                self._detectors, self.channels, live, site=configuration.site, inputs=configuration.directory
+            )
+        try:
+            self._rules = self._bind()
+        except BaseException:
+            if before is None or self._detection is not before._detection:
+                self._detection.close()
+            raise
+        self._active: tuple[ActiveAlarm, ...] = ()
+        self._flood: Flood | None = None
         self._judging = asyncio.Lock()  # an operator may speak while a block is judged on its thread
-        self._begin(1)
+        self._begin(before._pass if before is not None else 1)
+        self._alarms = self._new_alarms(self._pass)
+        if before is not None:
+            self._data_quality, self._short_circuits = before._data_quality, before._short_circuits
+            if same_quantities:
+                self._quality_checks = before._quality_checks
 
     @property
     def active(self) -> tuple[ActiveAlarm, ...]:
         """The alarms that are not normal after the newest block, the worst first."""
         return self._active
+
+    @property
+    def flood(self) -> Flood | None:
+        """The flood of alarms there is now, if any."""
+        return self._flood
+
+    def alarm_state(self) -> dict[str, Any]:
+        """Everything about the alarms that later events depend on, for JSON."""
+        return self._alarms.state()
+
+    def restore(self, state: Mapping[str, Any], pass_number: int) -> list[Event]:
+        """Go on with the alarms of an earlier run, in a pass; nothing has been judged yet.
+
+        Returns the ends of alarms whose rules have changed since. A state that cannot be read is left out.
+        """
+        self._begin(pass_number)
+        try:
+            events = self._alarms.restore(state)
+        except GridtopError:
+            events = []
+        self._alarms.pass_number = pass_number
+        self._look()
+        return events
+
+    def changed_to(self, configuration: Configuration) -> tuple[Pipeline, list[Event]]:
+        """The pipeline that goes on from here with other limits, detectors or alarm rules.
+
+        Also the ends of alarms whose rules are gone or changed. GridtopError when the configuration does not
+        fit the stream; then nothing has happened.
+        """
+        changed = Pipeline(configuration, self._measured, self._identity, self._live, self)
+        events = changed._alarms.restore(self._alarms.state())
+        changed._look()
+        return changed, events
+
+    def let_go_of(self, successor: Pipeline) -> None:
+        """End what the successor does not use."""
+        if successor._detection is not self._detection:
+            self._detection.close()
 
     @property
     def rules(self) -> tuple[BoundRule, ...]:
@@ -125,9 +201,20 @@ class Pipeline:
         events = self._data_quality.process(block) + judged
         return Result(extended, sorted(events, key=lambda event: event.order), detected)
 
+    async def warm_up(self, block: Block) -> Block:
+        """A block that an earlier run has judged, with its quantities: detectors and quantities learn what
+        came before, and nothing is told again. The alarms are `restore`d, not learnt."""
+        extended = await asyncio.to_thread(self._checked_and_extended, block)
+        await self._detection.score(extended)
+        await asyncio.to_thread(self._short_circuits.process, extended)
+        self._data_quality.process(block)
+        return extended
+
     def begin_pass(self, number: int) -> list[Event]:
         """Start afresh: detectors, delays and counts forget; the open alarms' `reset` events are returned."""
         events = self._alarms.reset()
+        self._alarms.pass_number = number
+        self._look()
         self._detection.restart()
         self._quantities.restart()
         self._context.restart()
@@ -139,7 +226,7 @@ class Pipeline:
         """Tell an alarm something; nothing happens when it is normal or told before."""
         async with self._judging:
             events = self._alarms.operate(order)
-            self._active = self._alarms.active()
+            self._look()
         return events
 
     def close(self) -> None:
@@ -166,7 +253,7 @@ class Pipeline:
         async with self._judging:
             for event in explained.values():
                 self._alarms.explained(event)
-            self._active = self._alarms.active()
+            self._look()
         return [explained.get(event.id, event) for event in events]
 
     def _checked_and_extended(self, block: Block) -> Block:
@@ -181,15 +268,22 @@ class Pipeline:
         self._data_quality = DataQuality(self._measured, self._identity, number)
         site = self._configuration.site
         self._short_circuits = ShortCircuits(self._measured, site, self._identity, number)
+
+    def _new_alarms(self, number: int) -> AlarmEngine:
         scored = self._detection.extended(self.channels)
-        self._alarms = AlarmEngine(self._rules, scored, self._configuration.site, self._identity, number)
-        self._active = ()
+        return AlarmEngine(self._rules, scored, self._configuration.site, self._identity, number)
+
+    def _look(self) -> None:
+        """See what the alarms are like now."""
+        self._active, self._flood = self._alarms.active(), self._alarms.flood()
 
     def _judge(self, block: Block, detected: Detected) -> list[Event]:
-        events = self._alarms.process(detected.extend(block), detected.notes)
+        events = [
+            event for piece, notes in detected.pieces(block) for event in self._alarms.process(piece, notes)
+        ]
         events += [self._failure(block, failure) for failure in detected.failures]
         events += self._short_circuits.process(block)
-        self._active = self._alarms.active()
+        self._look()
         return events
 
     def _failure(self, block: Block, failure: Failure) -> Event:

@@ -220,6 +220,8 @@ class RemoteClient:
             raise EngineLost(self.link.detail) from error
         self._reached()
         self._replaced |= bool(self._instance) and answer.instance != self._instance
+        if self._replaced and target != "/v1/hello":
+            raise EngineReplaced("another engine answers now")
         if answer.status >= 400 and not (answer.status == 503 and target == "/v1/hello"):
             raise answer.failure()
         return answer

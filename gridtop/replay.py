@@ -31,6 +31,9 @@ LARGEST = 4096
 CONTEXT = 60.0
 """Seconds of measurements before a seek's goal that are read again, so that panels are not empty."""
 
+RESUMED_CONTEXT = 600.0
+"""The same before the row where an earlier run stopped, from which detectors learn what came before."""
+
 _PATIENCE = 1.0
 """Seconds the replay may fall behind its clock before it gives up catching up."""
 
@@ -58,7 +61,8 @@ class Replay:
     """Gives the portions of a source at the right moment.
 
     `stop_at_end` ends the stream with the recording; otherwise it waits there for a command.
-    `block_frames` fixes the size of blocks (tests show that it changes nothing).
+    `block_frames` fixes the size of blocks (tests show that it changes nothing). `start` is the row and the
+    pass to begin with: where an earlier run stopped; frames before it come first, as context.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Replay:
         loop: bool = False,
         stop_at_end: bool = False,
         block_frames: int | None = None,
+        start: tuple[int, int] = (0, 1),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -83,11 +88,11 @@ class Replay:
         self._wake = asyncio.Event()
         self._stream: AsyncIterator[Block] | None = None
         self._chunk: Block | None = None
-        self._judged_from = 0  # rows before this one are context
+        self._judged_from, self._pass = start  # rows before the first are context
+        self._context_seconds = RESUMED_CONTEXT
         self._goal: int | None = None
         self._steps = 0
-        self._pass = 1
-        self._row = 0
+        self._row = self._judged_from
         self._time: np.datetime64 | None = None
         self._anchor: tuple[float, np.datetime64] | None = None  # (clock, measurement time)
         self._delivered_at = -math.inf
@@ -264,12 +269,13 @@ class Replay:
             return await anext(stream, None)
 
     def _context_frames(self) -> int:
-        return round(CONTEXT * (self._channels.rate or 1.0))
+        return round(self._context_seconds * (self._channels.rate or 1.0))
 
     async def _begin_pass(self, row: int) -> None:
         await self._close_stream()
         self._goal, self._chunk = None, None
         self._judged_from, self._row = row, row
+        self._context_seconds = CONTEXT
         self._pass += 1
         self._restart_clock()
 

@@ -16,7 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from gridtop.channels import Channel, ChannelSet
-from gridtop.client import ActiveAlarm, Counts, Hello, LimitLine, ScreenWishes, Snapshot, Telemetry, Transport
+from gridtop.client import (
+    ActiveAlarm,
+    Counts,
+    Flood,
+    Hello,
+    JournalStatus,
+    LimitLine,
+    ScreenWishes,
+    SinkStatus,
+    Snapshot,
+    Telemetry,
+    Transport,
+)
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.events import Contribution, iso_time
 
@@ -71,6 +83,9 @@ def snapshot_to_json(snapshot: Snapshot) -> Json:
         "counts": _plain(snapshot.counts),
         "seq": snapshot.seq,
         "problems": list(snapshot.problems),
+        "flood": None if snapshot.flood is None else _plain(snapshot.flood),
+        "sinks": [_plain(sink) for sink in snapshot.sinks],
+        "journal": _plain(snapshot.journal),
     }
 
 
@@ -84,6 +99,9 @@ def snapshot_from_json(data: Json) -> Snapshot:
         _record(Counts, data["counts"]),
         data["seq"],
         tuple(data["problems"]),
+        None if (flood := data.get("flood")) is None else _record(Flood, flood, times=("since",)),
+        tuple(_record(SinkStatus, sink) for sink in data.get("sinks", ())),
+        _record(JournalStatus, data.get("journal", {})),
     )
 
 
@@ -117,7 +135,7 @@ def telemetry_from_json(data: Json) -> Telemetry:
 
 def _alarm(data: Json) -> ActiveAlarm:
     alarm = dict(data) | {"cause": _cause(data)}
-    read: ActiveAlarm = _record(ActiveAlarm, alarm, floats=("value", "peak"), times=("time", "since"))
+    read: ActiveAlarm = _record(ActiveAlarm, alarm, floats=("value", "peak"), times=_ALARM_TIMES)
     return read
 
 
@@ -134,6 +152,7 @@ def failure_of(exit_code: int | None, sentence: str) -> GridtopError:
     return kinds.get(exit_code, GridtopError)(sentence)
 
 
+_ALARM_TIMES = ("time", "since", "ended", "until")
 _ARRAYS = ("minimum", "maximum", "latest", "lowest", "highest")
 
 

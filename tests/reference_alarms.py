@@ -62,7 +62,18 @@ class AlarmState:
     last_good: int | None = None
     severity: str = ""
     since_row: int | None = None
-    latched: bool = False
+    held: str = ""
+    """latched or returned: the condition is gone, and nobody has seen it."""
+    exceeded: dict[str, bool] = field(default_factory=dict)
+    """Whether the latest good sample exceeds the limit of a level."""
+    inhibited: bool = False
+
+    def shown(self) -> tuple[str, str] | None:
+        """Severity and state in the list of alarms; None when it is normal."""
+        if self.severity:
+            return self.severity, self.held or "unacknowledged"
+        worst = next((name for name in ("critical", "warning") if self.exceeded.get(name)), "")
+        return (worst, "suppressed") if worst and self.inhibited else None
 
 
 Line = tuple[int, str, str, str, str, str, float, float, int | None]
@@ -77,8 +88,8 @@ def reference(
     rows: Sequence[Sequence[float]],
     rate: float | None,
     doubtful: Sequence[Sequence[bool]] | None = None,
-) -> tuple[list[Line], dict[tuple[str, str, str], tuple[str, bool]]]:
-    """All events, and what is active at the end: (rule, channel, direction) to (severity, latched).
+) -> tuple[list[Line], dict[tuple[str, str, str], tuple[str, str]]]:
+    """All events, and what is not normal at the end: (rule, channel, direction) to (severity, state).
 
     `doubtful` says of each value whether it is; None: none is.
     `names` and `places` (terminals covered, None inside for everything) describe the columns; `rules` come
@@ -127,9 +138,9 @@ def reference(
                         )
         events += sorted(here, key=lambda line: line[:4])
     active = {
-        (name, names[column], direction): (state.severity, state.latched)
+        (name, names[column], direction): shown
         for (name, column, direction), state in states.items()
-        if state.severity
+        if (shown := state.shown()) is not None
     }
     return events, active
 
@@ -151,6 +162,7 @@ def judge(
     silence: int,
 ) -> None:
     """Bring the levels of one alarm up to date with one row."""
+    state.inhibited = inhibited
     if inhibited:
         for level in state.levels.values():
             level.on.stop()
@@ -183,6 +195,7 @@ def judge(
         else:
             exceeds, clear = abs(value) >= limit, abs(value) < limit - rule.deadband
 
+        state.exceeded[name] = exceeds
         if not exceeds:
             level.on.stop()
         elif not inhibited:
@@ -204,20 +217,17 @@ def transition(
 ) -> tuple[str, str, float, int | None] | None:
     """What the combined severity did in this row: transition, severity, limit, since_row."""
     now = next((name for name in ("critical", "warning") if name in limits and state.levels[name].active), "")
-    was = "" if state.latched else state.severity
+    was = "" if state.held else state.severity
     if now == was:
         return None
     if now and (not was or now == "critical"):
         since_row = state.levels[now].on.since_row
         if not was:
             state.since_row = since_row
-        state.severity, state.latched = now, False
+        state.severity, state.held = now, ""
         return "escalated" if was else "raised", now, limits[now], since_row
     if now:
         state.severity = now
         return "eased", now, limits[was], state.since_row
-    if rule.latch:
-        state.latched = True
-        return "latched", was, limits[was], state.since_row
-    state.severity = ""
-    return "cleared", was, limits[was], state.since_row
+    state.held = "latched" if rule.latch else "returned"
+    return "latched" if rule.latch else "cleared", was, limits[was], state.since_row

@@ -343,16 +343,15 @@ class TestInhibition:
 class TestLatch:
     RULE = {"high": {"warning": 1, "critical": 2}, "latch": True}  # noqa: RUF012
 
-    def test_a_latched_alarm_stays_until_it_is_acknowledged(self) -> None:
+    def test_a_latched_alarm_stays_until_it_is_unlatched(self) -> None:
         bench = Bench({"rule": self.RULE})
         raised, latched = bench.feed(1, 0, 0)
         assert story([raised, latched]) == ["0 raised warning", "1 latched warning"]
         [alarm] = bench.engine.active()
         assert (alarm.id, alarm.latched, alarm.severity) == (raised.id, True, "warning")
-        assert story(bench.engine.operate(Order("acknowledge", alarm.id))) == [
-            "2 acknowledged warning",
-            "2 cleared warning",
-        ]
+        assert story(bench.engine.operate(Order("acknowledge", alarm.id))) == ["2 acknowledged warning"]
+        assert bench.engine.active()[0].latched
+        assert story(bench.engine.operate(Order("unlatch", alarm.id))) == ["2 unlatched warning"]
         assert bench.engine.active() == ()
 
     def test_a_condition_that_comes_back_raises_again(self) -> None:
@@ -366,11 +365,11 @@ class TestLatch:
         [alarm] = bench.engine.active()
         assert (alarm.row, alarm.peak) == (2, 1)
 
-    def test_an_acknowledged_alarm_does_not_latch(self) -> None:
+    def test_an_acknowledged_alarm_latches_as_well(self) -> None:
         bench = Bench({"rule": self.RULE})
         [raised] = bench.feed(1)
         assert story(bench.engine.operate(Order("acknowledge", raised.id))) == ["0 acknowledged warning"]
-        assert story(bench.feed(0)) == ["1 cleared warning"]
+        assert story(bench.feed(0)) == ["1 latched warning"]
 
 
 class TestActiveAlarms:
@@ -577,6 +576,8 @@ class TestEvents:
             value=0.7,
             limit=0.9,
             unit="pu",
+            priority="high",
+            incident=event.id,
         )
 
     def test_messages_say_what_where_how_much_and_for_how_long(self) -> None:
@@ -607,13 +608,14 @@ class TestEvents:
         assert events[1].message == "R1 x cleared, load left its gate after 0.1 s, worst 1.5 pu"
         assert events[1].value is None
 
-    def test_what_is_held_reset_or_acknowledged_says_so(self) -> None:
+    def test_what_is_held_unlatched_reset_or_acknowledged_says_so(self) -> None:
         bench = Bench({"rule": {"high": {"warning": 1}, "latch": True}})
         raised, latched = bench.feed(1.5, 0.5)
-        assert latched.message == "R1 x back at 0.5 pu after 0.1 s, worst 1.5 pu; held until acknowledged"
-        [seen, cleared] = bench.engine.operate(Order("acknowledge", raised.id))
+        assert latched.message == "R1 x back at 0.5 pu after 0.1 s, worst 1.5 pu; held until unlatched"
+        [seen] = bench.engine.operate(Order("acknowledge", raised.id))
         assert seen.message == "R1 x warning alarm acknowledged at 0.5 pu"
-        assert cleared.message == "R1 x cleared at 0.5 pu after 0.1 s, worst 1.5 pu"
+        [unlatched] = bench.engine.operate(Order("unlatch", raised.id, "ada", "relay checked"))
+        assert unlatched.message == "R1 x warning alarm unlatched by ada at 0.5 pu: relay checked"
         bench.feed(1)
         [reset] = bench.engine.reset()
         assert reset.message == "R1 x still warning at 1 pu when the pass ended, after 0 s, worst 1 pu"

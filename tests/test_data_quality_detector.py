@@ -400,4 +400,4 @@ async def test_bundled_recording_raises_no_data_alarm() -> None:
     monitor = Monitor(configuration, stop_at_end=True, keep_history=False)
     await monitor.run()
     events = monitor.events(0, 10**6)
-    assert {event.kind for event in events} == {"alarm", "fault"}
+    assert {event.kind for event in events} == {"alarm", "fault", "system"}

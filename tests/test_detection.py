@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridtop.api import Block, Channel, ChannelSet, Scores, Settings
-from gridtop.detection import Detection, Failure
+from gridtop.api import Block, Channel, ChannelSet, Quality, Scores, Settings
+from gridtop.detected import Failure
+from gridtop.detection import Detection
 from gridtop.errors import ConfigurationError
 from tests.streams import block_of, channel_set
 
@@ -101,6 +102,50 @@ def test_quality_of_scores_is_good() -> None:
         extended = detection.score_now(block).extend(block)
     assert extended.quality is not None
     np.testing.assert_array_equal(extended.quality, [[0, 0, 0, 0], [0, 1, 0, 0]])
+
+
+@pytest.mark.parametrize("globs", [["R1:*"], ["R2:V"], ["*"], ["R1:V", "R2:V"]])
+def test_a_detector_gets_its_columns_with_their_quality(globs: list[str]) -> None:
+    seen: list[Block] = []
+    listens = scoring(lambda block: seen.append(block) or Scores(np.array(block.values)))
+    quality = np.array([[0, 16, 0], [32, 1, 64]], dtype=np.uint16)
+    block = Block(CHANNELS, BLOCK.time, np.array(BLOCK.values), quality, row=7)
+    with at_work({"listens": (listens, globs)}) as detection:
+        detection.score_now(block)
+    columns = list(CHANNELS.select(globs))
+    np.testing.assert_array_equal(seen[0].values, block.values[:, columns])
+    np.testing.assert_array_equal(seen[0].quality, quality[:, columns])
+    assert seen[0].channels == CHANNELS.subset(columns)
+    assert seen[0].row == 7
+    assert not seen[0].values.flags.writeable
+
+
+def test_columns_side_by_side_reach_a_detector_without_a_copy() -> None:
+    seen: list[Block] = []
+    listens = scoring(lambda block: seen.append(block) or Scores(np.array(block.values)))
+    with at_work({"listens": (listens, ["R1:*"])}) as detection:
+        detection.score_now(BLOCK)
+    assert np.shares_memory(seen[0].values, BLOCK.values)
+
+
+def test_a_block_and_its_pieces_say_the_same() -> None:
+    values = np.random.default_rng(3).normal(size=(700, 3))
+    quality = np.zeros((700, 3), dtype=np.uint16)
+    quality[::9, 2] = np.uint16(Quality.FLATLINE)
+    long = block_of(values, CHANNELS, row=20)
+    long = Block(CHANNELS, long.time, values, quality, row=20)
+    with at_work({"sum": (Verdict, ["*"]), "same": (Identity, ["R2:V"])}) as detection:
+        detected = detection.score_now(long)
+    whole, pieces = detected.extend(long), list(detected.pieces(long))
+    blocks = [piece for piece, _ in pieces]
+    assert len(blocks) > 1
+    assert [block.row for block in blocks] == [20 + sum(map(len, blocks[:i])) for i in range(len(blocks))]
+    np.testing.assert_array_equal(np.concatenate([block.values for block in blocks]), whole.values)
+    assert whole.quality is not None
+    flags = [block.quality for block in blocks if block.quality is not None]
+    np.testing.assert_array_equal(np.concatenate(flags), whole.quality)
+    np.testing.assert_array_equal(whole.quality[:, 4], quality[:, 2])
+    assert [text for _, notes in pieces for text in notes["sum"]] == list(detected.notes["sum"])
 
 
 def test_scores_are_rounded_to_six_digits() -> None:

@@ -208,3 +208,5 @@ def test_plain_columns_take_a_short_cut_to_the_same_numbers() -> None:
     long = whole_site([*plain, Feature(channel="b", statistic="range", window=1)], channels)(block)
     assert np.array_equal(short, long[:, :, :2], equal_nan=True)
     assert np.isnan(short[0, 3, 0])
+    every = whole_site([Feature(channel=name) for name in "abc"], channels)(block)
+    assert np.array_equal(every[0, :, [2, 0]].T, short[0], equal_nan=True)

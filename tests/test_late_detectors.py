@@ -13,7 +13,8 @@ import pytest
 
 from gridtop.api import Block, Channel, ChannelSet, Scores, Settings
 from gridtop.blocks import Floats
-from gridtop.detection import LIVE_WAIT_S, Detected, Detection, Failure
+from gridtop.detected import Detected, Failure
+from gridtop.detection import LIVE_WAIT_S, Detection
 from gridtop.detector_work import Answer
 from gridtop.late_scores import LateScores
 from tests.detectors_at_hand import pipeline_of

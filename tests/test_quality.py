@@ -511,7 +511,7 @@ def test_engine_agrees_with_the_reference_about_doubtful_values(
     events = [event for start, stop in pairwise(edges) for event in engine.process(whole.slice(start, stop))]
     plain_rules = [plain for _, plain in rules]
     expected, _ = reference(plain_rules, NAMES, PLACES, instants, rows, RATE, doubtful.tolist())
-    assert [line(event) for event in events] == [
+    assert [line(event) for event in events if event.kind == "alarm"] == [
         (*known[:6], str(known[6]), *known[7:]) for known in expected
     ]
 

@@ -609,6 +609,26 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     assert recording.row_at(np.datetime64(1500, "ms").astype("datetime64[ns]")) == 1
 
 
+def test_parquet_numbers_of_every_width_are_read_exactly(tmp_path: Path) -> None:
+    largest = 2**63 - 1
+    table = arrow.table(
+        {
+            "long": arrow.array([largest, None, -(2**53) - 1], arrow.int64()),
+            "whole": arrow.array([largest, 7, -(2**53) - 1], arrow.int64()),
+            "unsigned": arrow.array([2**64 - 1, 0, 1], arrow.uint64()),
+            "single": arrow.array([0.1, None, -math.inf], arrow.float32()),
+            "double": arrow.array([0.1, None, 5e-324], arrow.float64()),
+        }
+    )
+    parquet.write_table(table, tmp_path / "a.parquet")
+    found = contents(opened(tmp_path / "a.parquet"))
+    single = float(np.float32(0.1))
+    assert found.values[0].tolist() == [float(largest), float(largest), float(2**64 - 1), single, 0.1]
+    assert found.quality.tolist()[1:] == [[MISSING, 0, 0, MISSING, MISSING], [0, 0, 0, INFINITE, 0]]
+    assert found.values[2].tolist()[:3] == [-(2.0**53), -(2.0**53), 1.0]
+    assert found.values[2][4] == 5e-324
+
+
 @pytest.mark.parametrize("times", [[1.7e9, 1.7e9 + 0.25], [1_700_000_000_000, 1_700_000_000_250]])
 def test_parquet_times_may_be_numbers(tmp_path: Path, times: list[float]) -> None:
     parquet.write_table(arrow.table({"time": times, "x": [1, 2]}), tmp_path / "a.parquet")

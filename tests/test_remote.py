@@ -21,7 +21,7 @@ from gridtop.orders import Order
 from gridtop.remote import RECONNECT, RemoteClient
 from gridtop.server import Server
 from gridtop.sockets import Listening
-from tests.serving import low_voltage, monitor_of, served, short_folder, until
+from tests.serving import low_voltage, monitor_of, served, short_folder, spaced_sags, until
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_a_connection_that_the_engine_closed_while_idle_is_no_loss(place: 
 async def test_another_engine_at_the_socket_is_never_mixed_with_the_first(
     place: Path, tmp_path: Path
 ) -> None:
-    config = low_voltage(tmp_path)
+    config = spaced_sags(tmp_path)
     client = RemoteClient(place)
     async with served(monitor_of(config), place):
         first = await client.hello()

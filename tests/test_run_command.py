@@ -106,7 +106,7 @@ def test_mistakes_end_in_one_clear_message_and_their_code(
 
 @pytest.mark.parametrize(
     ("which", "code"),
-    [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.OK), (signal.SIGHUP, Exit.OK)],
+    [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.OK)],
 )
 def test_signals_flush_and_end(which: signal.Signals, code: Exit, site: Path) -> None:
     arguments = [sys.executable, "-m", "gridtop", "run", "--speed", "10", "--set", "source.loop=true"]

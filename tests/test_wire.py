@@ -13,10 +13,14 @@ from gridtop import wire
 from gridtop.channels import Channel, ChannelSet
 from gridtop.client import (
     ActiveAlarm,
+    AlarmState,
     Counts,
+    Flood,
     Hello,
+    JournalStatus,
     LimitLine,
     ScreenWishes,
+    SinkStatus,
     Snapshot,
     State,
     Telemetry,
@@ -90,11 +94,17 @@ def test_an_event_arrives_as_it_was(event: Event) -> None:
                 *(numbers, numbers, finite, texts, texts, whole, whole),
                 *(moments, moments, st.booleans(), st.booleans()),
                 *(causes, st.booleans()),
+                *(st.sampled_from(get_args(AlarmState)), st.sampled_from(["", "low", "high"])),
+                *(moments, st.none() | whole, texts, whole, moments, texts, texts),
+                *(st.booleans(), st.booleans()),
             )
         ).map(tuple),
         st.builds(Counts, whole, whole, whole, whole, whole, whole),
         whole,
         st.lists(texts).map(tuple),
+        st.none() | st.builds(Flood, moments, whole, whole, whole),
+        st.lists(st.builds(SinkStatus, texts, st.just("retrying"), whole, whole, whole, texts)).map(tuple),
+        st.builds(JournalStatus, st.just("ok"), texts, whole, texts),
     )
 )  # fmt: skip
 def test_a_snapshot_arrives_as_it_was(snapshot: Snapshot) -> None:

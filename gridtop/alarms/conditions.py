@@ -6,13 +6,15 @@ exceeded, a delay running, an alarm active) are looked at closer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gridtop.alarms.lanes import LaneTable
+from gridtop.alarms.saved import from_number, number
 from gridtop.alarms.timing import BEFORE, Bools, Integers, Lanes, Progress, Runs, Samples, held
 from gridtop.blocks import Floats
 
@@ -29,6 +31,8 @@ class Verdict:
     rise      (n, 2, k)   since when the limits are exceeded
     turned    (n, k)      values as the thresholds see them, larger is worse; NaN where a rule does not look
     closed    (n, k)      where the gate is closed
+    silenced  (n, k)      0, 1 or 2: of a normal lane, the level that is exceeded while another rule's alarm
+                          inhibits it; None where that was so of no lane, now or before
     """
 
     lanes: Lanes
@@ -36,6 +40,7 @@ class Verdict:
     rise: Progress
     turned: Floats
     closed: Bools
+    silenced: Severities | None = None
 
     @property
     def changed(self) -> Bools:
@@ -69,6 +74,11 @@ class Conditions:
         self._set = np.zeros((2, len(table)), dtype=bool)
         self._last_good = np.zeros(len(table), dtype=np.int64)
         self._carried = np.zeros(len(table), dtype=bool)
+        # Of lanes that are or were silenced: which limits the latest good sample exceeds, and its value.
+        self._over = np.zeros((2, len(table)), dtype=bool)
+        self._inhibitable = np.array([len(others) > 0 for others in inhibitors], dtype=bool)
+        self.newest = np.full(len(table), np.nan)
+        """(k,) the latest good sample of lanes that others may inhibit, while they exceed a limit."""
 
     def judge(
         self, row: int, time: Integers, values: Floats, good_values: Floats | None = None
@@ -92,7 +102,37 @@ class Conditions:
                     for i in np.flatnonzero(self._inhibits[lanes]):
                         active_rows[int(lanes[i])] = active[:, i]
                     yield verdict
-        self._carried = np.any(self._above.running | self._set, axis=0)
+        self._carried = np.any(self._above.running | self._set | self._over, axis=0)
+
+    @property
+    def carried(self) -> Lanes:
+        """The lanes whose future depends on what was seen: a run, an active level, a limit exceeded."""
+        return np.flatnonzero(self._carried)
+
+    def is_carried(self, lane: int) -> bool:
+        """Whether a lane is among them."""
+        return bool(self._carried[lane])
+
+    def saved(self, lane: int) -> dict[str, Any]:
+        """What is known of a lane, for JSON."""
+        return {
+            "above": self._above.saved(lane),
+            "back": self._back.saved(lane) if self._set[:, lane].any() else [None, None],
+            "set": self._set[:, lane].tolist(),
+            "over": self._over[:, lane].tolist(),
+            "good": int(self._last_good[lane]),
+            "newest": number(self.newest[lane]),
+        }
+
+    def restore(self, lane: int, state: Mapping[str, Any]) -> None:
+        """Go on with what `saved` said."""
+        self._above.restore(lane, state["above"])
+        self._back.restore(lane, state["back"])
+        self._set[:, lane] = state["set"]
+        self._over[:, lane] = state["over"]
+        self._last_good[lane] = state["good"]
+        self.newest[lane] = from_number(state["newest"])
+        self._carried[lane] = True
 
     def _busy(self, values: Floats) -> Bools | None:
         """(k,) lanes that may exceed a limit here or carry something from before, None for none."""
@@ -129,6 +169,7 @@ class Conditions:
         samples = Samples.of(time, row, good, self._last_good[lanes], self._silence)
         latest = samples.latest[0]
         self._last_good[lanes] = np.where(latest == BEFORE, self._last_good[lanes], time[latest])
+        silenced = self._silenced(lanes, raw, samples, exceeds, inhibited)
         rise = self._above.extend(
             lanes,
             samples,
@@ -141,7 +182,10 @@ class Conditions:
         if not (before.any() or rise.ready.any()):
             # Being back inside only matters to lanes that are active, and what makes a lane active
             # ends its run of being back.
-            return None
+            if silenced is None:
+                return None
+            calm = np.zeros((len(time) + 1, len(lanes)), dtype=np.int8)
+            return Verdict(lanes, calm, rise, turned, closed, silenced)
         fall = self._back.extend(
             lanes, samples, inside=back, ends=samples.good & ~back, delay=table.off_delay[:, lanes]
         )
@@ -149,7 +193,32 @@ class Conditions:
         sets[:, 0] |= sets[:, 1] & table.has_warning[lanes]
         after = held(sets, fall.ready, before)
         self._set[:, lanes] = after[-1]
-        return Verdict(lanes, _severity(np.concatenate((before[None], after))), rise, turned, closed)
+        severity = _severity(np.concatenate((before[None], after)))
+        if silenced is not None:
+            silenced[severity[1:] > 0] = 0
+        return Verdict(lanes, severity, rise, turned, closed, silenced)
+
+    def _silenced(
+        self, lanes: Lanes, raw: Floats, samples: Samples, exceeds: Bools, inhibited: Bools
+    ) -> Severities | None:
+        """(n, k) the level that the latest good sample exceeds while a lane is inhibited; None for nowhere.
+
+        To be called before the runs are extended: they know what was exceeded when the block began.
+        """
+        may = self._inhibitable[lanes]
+        if not may.any():
+            return None
+        latest = samples.latest[0]
+        newest = np.take_along_axis(raw, np.maximum(latest, 0)[None], axis=0)[0]
+        self.newest[lanes] = np.where(latest == BEFORE, self.newest[lanes], newest)
+        if not (inhibited.any() or self._over[:, lanes].any()):
+            return None
+        before = (self._above.running[:, lanes] | self._over[:, lanes]) & may
+        over = held(exceeds & may, samples.good & ~exceeds, before)
+        self._over[:, lanes] = over[-1]
+        silenced = _severity(over)
+        silenced[~inhibited[:, 0]] = 0
+        return silenced
 
     def _gates(self, lanes: Lanes, values: Floats, good_values: Floats) -> tuple[Bools, Bools]:
         """(n, k) where the gate is closed, and where nobody knows whether it is."""

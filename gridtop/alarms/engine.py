@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from gridtop.alarms.conditions import Conditions, Verdict
 from gridtop.alarms.lanes import BoundRule, lay_out
-from gridtop.alarms.rules import LEVELS
-from gridtop.alarms.timing import Integers, longest_silence
-from gridtop.alarms.wording import message, span, with_note
+from gridtop.alarms.life_cycle import Alarm
+from gridtop.alarms.listing import Listing, Newest
+from gridtop.alarms.register import Change, Register
+from gridtop.alarms.reporting import Moment, Reporter
+from gridtop.alarms.saved import VERSION, fingerprints, from_number, lane_key, number
+from gridtop.alarms.suppression import Silenced, Suppression
+from gridtop.alarms.timing import Bools, Integers, longest_silence
 from gridtop.blocks import DOUBTFUL, Block, Floats
 from gridtop.channels import ChannelSet
-from gridtop.client import ActiveAlarm
+from gridtop.client import ActiveAlarm, Flood
 from gridtop.errors import GridtopError
-from gridtop.events import Event, Transition, event_id
+from gridtop.events import Event
 from gridtop.orders import Order
 from gridtop.site import Site
 from gridtop.text import clean
@@ -27,15 +31,6 @@ _ROWS = 256
 
 Notes = Mapping[str, Sequence[str]]
 """Reasons in words, one per frame, by the name of a rule, or by that of the channel of one of its scores."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """One row: its number, its time in nanoseconds, its values (c,)."""
-
-    row: int
-    time: int
-    values: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,45 +44,36 @@ class _Frames:
     good_values: Floats
     notes: Notes
 
-    def at(self, index: int) -> _Moment:
+    def at(self, index: int) -> Moment:
         """One of the rows."""
-        return _Moment(self.row + index, int(self.time[index]), self.values[index])
+        return Moment(self.row + index, int(self.time[index]), self.values[index])
 
 
-@dataclass(slots=True)
-class _Alarm:
-    """An open alarm: the event that raised it, when it all began (nanoseconds), and what became of it since.
+class _Looks:
+    """What some rows hold for the alarms: values as they are and as the thresholds see them, by lane."""
 
-    `value` is the latest good value, `peak` the worst one, `worst` that as the thresholds see it.
-    """
+    def __init__(self) -> None:
+        self.values: dict[int, tuple[Floats, Floats]] = {}
+        self.changes: dict[int, list[Change]] = {}
+        self._seen: dict[int, int] = {}
 
-    raised: Event
-    since: int
-    level: int
-    message: str
-    value: float = math.nan
-    peak: float = math.nan
-    worst: float = -math.inf
-    latched: bool = False
-    acknowledged: bool = False
-    worsened: str = ""
-    """The id of the event with which it last escalated."""
-    explained: Event | None = None
-    """The event that says which channels its score rests on."""
-
-    def follow(self, values: Floats, turned: Floats) -> None:
-        """Learn some rows (n,) of values, as they are and as the thresholds see them."""
-        if len(turned) and not self.latched and (worst := float(np.fmax.reduce(turned))) > self.worst:
-            self.worst, self.peak = worst, float(values[np.flatnonzero(turned == worst)[0]])
+    def show(self, k: int, alarm: Alarm | None, until: int | None = None) -> None:
+        """Let an alarm see the rows up to one that it has not seen yet."""
+        start = self._seen.get(k, 0)
+        if until is not None:
+            self._seen[k] = until
+        if alarm is not None:
+            values, turned = self.values[k]
+            alarm.follow(values[start:until], turned[start:until])
 
 
 class AlarmEngine:
-    """Applies rules to the blocks of one stream and knows which alarms are active.
+    """Applies rules to the blocks of one stream and knows which alarms are not normal.
 
     Blocks have the columns of `channels` and follow each other without a break until `reset`.
-    `identity` and `pass_number` go into the ids of events. The same rows give the same events, however
-    they are cut into blocks. Raises ConfigurationError for rules that cannot work here: an unknown rule
-    or a ring in `inhibit_if`, two rules of one name, a gate on a quantity that is not there.
+    `identity` and `pass_number` go into the ids of events. The same rows and orders give the same events,
+    however the rows are cut into blocks. Raises ConfigurationError for rules that cannot work here: an
+    unknown rule or a ring in `inhibit_if`, two rules of one name, a gate on a quantity that is not there.
     """
 
     def __init__(
@@ -98,18 +84,20 @@ class AlarmEngine:
         identity: str,
         pass_number: int = 1,
     ) -> None:
-        self.pass_number = pass_number
         self._identity = identity
         self._channels = channels
         self._table, self._inhibitors = lay_out(rules, channels, site)
-        self._begin()
+        self._prints: list[str] = []
+        self._start(pass_number)
 
-    def _begin(self) -> None:
-        """A pass starts: nothing has been seen."""
-        silence = longest_silence(self._channels.rate)
-        self._conditions = Conditions(self._table, self._inhibitors, len(self._channels), silence)
-        self._open: dict[int, _Alarm] = {}
-        self._last: _Moment | None = None
+    @property
+    def pass_number(self) -> int:
+        """Counts how often the recording was begun."""
+        return self._report.pass_number
+
+    @pass_number.setter
+    def pass_number(self, number: int) -> None:
+        self._report.pass_number = number
 
     def process(self, block: Block, notes: Notes | None = None) -> list[Event]:
         """The events of a block, in the order of row, rule, channel and direction.
@@ -127,45 +115,88 @@ class AlarmEngine:
         return events
 
     def active(self) -> tuple[ActiveAlarm, ...]:
-        """Every alarm that is not normal: the critical ones first, the newest of them first."""
-        alarms, lanes = self._open, self._table.lanes
-        order = sorted(alarms, key=lambda k: (-alarms[k].level, -alarms[k].raised.row, lanes[k].order))
-        return tuple(self._active(k) for k in order)
+        """Every alarm that is not normal: the critical ones first, the newest of them first; those that are
+        not announced (shelved, suppressed, out of service) come last."""
+        listing = Listing(
+            self._table, self._register, self._suppression, self._conditions, self._report, self._newest
+        )
+        return listing.alarms(self._last.time)
 
-    def reset(self) -> list[Event]:
-        """End the pass: a `reset` event for every active alarm; the next block begins the next pass."""
-        last = self._last
-        events = [self._ends(k, "reset", last) for k in self._open] if last else []
-        self._begin()
-        self.pass_number += 1
-        return sorted(events, key=lambda event: event.order)
+    def flood(self) -> Flood | None:
+        """The flood of alarms after the newest row, None when there is none."""
+        floods = self._register.floods
+        if floods.now is None:
+            return None
+        recent, collapsed = floods.recent(self._last.time)
+        return Flood(self._report.time(floods.now.since), floods.now.since_row, recent, collapsed)
 
     def operate(self, order: Order) -> list[Event]:
-        """Obey an operator; GridtopError when the alarm is in no state for it."""
-        if order.action != "acknowledge":
-            raise GridtopError(f"{order.action} is not possible yet")
-        return self._acknowledge(order.alarm)
+        """Obey an operator, after the newest row. Nothing happens when there is nothing to acknowledge.
 
-    def _acknowledge(self, alarm_id: str) -> list[Event]:
-        """Someone has seen an alarm: one event, and a second one when that lets a latched alarm clear.
-
-        None when no such alarm is active or it was acknowledged before.
+        Raises GridtopError when the alarm is in no state for the order.
         """
-        for k, alarm in self._open.items():
-            if alarm.raised.id == alarm_id and not alarm.acknowledged and self._last:
-                alarm.acknowledged = True
-                events = [self._ends(k, "acknowledged", self._last)]
-                if alarm.latched:
-                    events.append(self._ends(k, "cleared", self._last))
-                    del self._open[k]
-                return events
-        return []
+        return self._register.operate(order, self._last)
 
     def explained(self, event: Event) -> None:
         """Note what an alarm rests on, if it is still the one that began or escalated with this event."""
-        for alarm in self._open.values():
-            if event.cause and event.id in (alarm.raised.id, alarm.worsened):
-                alarm.explained = event
+        self._register.explained(event)
+
+    def reset(self) -> list[Event]:
+        """End the pass: a `reset` event for every alarm whose condition holds or that is latched.
+
+        What is shelved or out of service stays so. The next block begins the next pass.
+        """
+        events = self._register.end_pass(self._last) if self._begun else []
+        self._forget()
+        self._report.pass_number += 1
+        return events
+
+    def state(self) -> dict[str, Any]:
+        """Everything that later events depend on, for JSON: of those lanes that carry anything."""
+        now, register = self._last.time, self._register
+        lanes = {*self._conditions.carried.tolist(), *register.alarms, *self._suppression.lanes}
+        lanes.update(register.chattering.remembered(now))
+        return {
+            "version": VERSION,
+            "report": self._report.saved(),
+            "last": [self._last.row, now],
+            "begun": self._begun,
+            "floods": register.floods.saved(),
+            "lanes": [
+                [*lane_key(self._table.lanes[k]), self._fingerprints[k], self._saved(k)]
+                for k in sorted(lanes)
+            ],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> list[Event]:
+        """Go on as if the engine that gave this state had never stopped.
+
+        Entries of rules that were changed or removed since are left out; the alarms among them end, each with
+        a `reset` event. A state of another version is not used at all. Raises GridtopError for what is none.
+        """
+        self._start(self.pass_number)
+        if state.get("version") != VERSION:
+            return []
+        try:
+            return self._restored(state)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            self._start(1)
+            raise GridtopError(f"the saved state of the alarms cannot be read: {error!r}") from None
+
+    def _start(self, pass_number: int) -> None:
+        """Nothing has happened yet."""
+        self._report = Reporter(self._table, self._channels, self._identity, pass_number)
+        self._register = Register(self._table, self._report)
+        self._newest = Newest(self._table)
+        self._last = Moment(0, 0, np.full(len(self._channels), np.nan))
+        self._forget()
+
+    def _forget(self) -> None:
+        """A pass starts: nothing has been seen."""
+        silence = longest_silence(self._channels.rate)
+        self._conditions = Conditions(self._table, self._inhibitors, len(self._channels), silence)
+        self._suppression = Suppression()
+        self._begun = False
 
     def _good_values(self, block: Block, rows: slice) -> Floats:
         """Some rows of values, NaN where they are doubtful; the very same where no rule minds."""
@@ -180,148 +211,113 @@ class AlarmEngine:
         return good
 
     def _process(self, frames: _Frames) -> list[Event]:
-        events: list[Event] = []
+        if not self._begun:
+            self._begun = True
+            self._register.begin_pass(int(frames.time[0]))
+        looks, alarms = _Looks(), self._register.alarms
         for verdict in self._conditions.judge(frames.row, frames.time, frames.values, frames.good_values):
-            changed = np.any(verdict.changed, axis=0).tolist()
-            for i, k in enumerate(verdict.lanes.tolist()):
-                if changed[i]:
-                    events += self._change(k, i, verdict, frames)
-                elif k in self._open:
-                    self._open[k].follow(frames.values[:, self._table.lanes[k].column], verdict.turned[:, i])
-        for k, alarm in self._open.items():
-            judged = frames.good_values if self._table.needs_good[k] else frames.values
-            values = judged[:, self._table.lanes[k].column]
-            if len(good := values[np.isfinite(values)]):
-                alarm.value = float(good[-1])
+            self._learn(verdict, frames, looks)
+        events: list[Event] = []
+        if looks.changes or self._register.due <= frames.time[-1]:
+            events = sorted(self._row_by_row(looks, frames), key=lambda event: event.order)
+        for k in looks.values:
+            looks.show(k, alarms.get(k))
+        if alarms:
+            self._newest.look(alarms, frames.values, frames.good_values)
         self._last = frames.at(len(frames.time) - 1)
-        return sorted(events, key=lambda event: event.order)
-
-    def _change(self, k: int, i: int, verdict: Verdict, frames: _Frames) -> list[Event]:
-        """The events of lane `k`, which is column `i` of the verdict."""
-        severity, turned = verdict.severity[:, i], verdict.turned[:, i]
-        values = frames.values[:, self._table.lanes[k].column]
-        alarm, seen, events = self._open.get(k), 0, []
-        for row in np.flatnonzero(verdict.changed[:, i]).tolist():
-            if alarm:
-                alarm.follow(values[seen:row], turned[seen:row])
-            seen, moment = row, frames.at(row)
-            was, now = severity[row], severity[row + 1]
-            if now > was:
-                level = int(now) - 1
-                since, since_row = verdict.rise.began(row, level, i)
-                events.append(self._rises(k, level, moment, since, since_row, frames))
-            else:
-                events.append(self._falls(k, int(now) - 1, moment, bool(verdict.closed[row, i])))
-            alarm = self._open.get(k)
-        if alarm:
-            alarm.follow(values[seen:], turned[seen:])
         return events
 
-    def _rises(
-        self, k: int, level: int, moment: _Moment, since: int, since_row: int, frames: _Frames
-    ) -> Event:
-        """Lane `k` is raised or escalates to a level (0 warning, 1 critical), exceeded since a row."""
-        lane, alarm = self._table.lanes[k], self._open.get(k)
-        escalates = alarm is not None and not alarm.latched
-        transition: Transition = "escalated" if escalates else "raised"
-        text = message(lane, transition, level, float(moment.values[lane.column]))
-        notes = frames.notes.get(lane.channel.name) or frames.notes.get(lane.rule)
-        if notes is not None and (note := notes[moment.row - frames.row]):
-            text = with_note(clean(note), lane, level, float(moment.values[lane.column]), escalates)
-        event = self._event(k, transition, level, moment, since, since_row, text)
-        if alarm is not None and escalates:
-            alarm.level, alarm.message, alarm.acknowledged = level, text, False
-            alarm.worsened = event.id
-        else:
-            self._open[k] = _Alarm(event, since, level, text)
-        return event
+    def _learn(self, verdict: Verdict, frames: _Frames, looks: _Looks) -> None:
+        """Take from a verdict what concerns alarms, and changes by the row in which they happen."""
+        changed: Bools = verdict.changed
+        any_change = np.any(changed, axis=0).tolist()
+        for i, k in enumerate(verdict.lanes.tolist()):
+            lane = self._table.lanes[k]
+            values, turned = frames.values[:, lane.column], verdict.turned[:, i]
+            if verdict.silenced is not None:
+                self._suppression.follow(k, verdict.silenced[:, i], frames.row, frames.time, values, turned)
+            if any_change[i] or k in self._register.alarms:
+                looks.values[k] = values, turned
+            if not any_change[i]:
+                continue
+            notes = frames.notes.get(lane.channel.name) or frames.notes.get(lane.rule)
+            for row in np.flatnonzero(changed[:, i]).tolist():
+                was, now = int(verdict.severity[row, i]), int(verdict.severity[row + 1, i])
+                since, since_row, note = 0, 0, ""
+                if now > was:
+                    since, since_row = verdict.rise.began(row, now - 1, i)
+                    note = clean(notes[row]) if notes is not None else ""
+                change = Change(k, was, now, since, since_row, bool(verdict.closed[row, i]), note)
+                looks.changes.setdefault(row, []).append(change)
 
-    def _falls(self, k: int, level: int, moment: _Moment, gate_closed: bool) -> Event:
-        """Lane `k` eases to warning (level 0) or goes back to normal (level -1)."""
-        alarm = self._open[k]
-        if level == 0:
-            event = self._ends(k, "eased", moment, gate_closed)
-            alarm.level, alarm.message = level, event.message
-        elif self._table.lanes[k].settings.latch and not alarm.acknowledged:
-            event = self._ends(k, "latched", moment, gate_closed)
-            alarm.latched, alarm.message = True, event.message
-        else:
-            event = self._ends(k, "cleared", moment, gate_closed)
-            del self._open[k]
-        return event
-
-    def _ends(self, k: int, transition: Transition, moment: _Moment, gate_closed: bool = False) -> Event:
-        """What happens to an open alarm other than getting worse; the level it had is the one concerned."""
-        lane, alarm = self._table.lanes[k], self._open[k]
-        since_row = alarm.raised.since_row or 0
-        lasted = span(moment.time - alarm.since) if self._has_clock else f"{moment.row - since_row} frames"
-        text = message(
-            lane, transition, alarm.level, float(moment.values[lane.column]), alarm.peak, lasted, gate_closed
-        )
-        return self._event(k, transition, alarm.level, moment, alarm.since, since_row, text)
-
-    def _event(
-        self,
-        k: int,
-        transition: Transition,
-        level: int,
-        moment: _Moment,
-        since: int,
-        since_row: int,
-        text: str,
-    ) -> Event:
-        lane = self._table.lanes[k]
-        subject, value = lane.subject, float(moment.values[lane.column])
-        speaker = f"{lane.rule}/{lane.direction}"
-        return Event(
-            id=event_id(self._identity, self.pass_number, speaker, subject.name, transition, moment.row),
-            kind="operator" if transition == "acknowledged" else lane.kind,
-            transition=transition,
-            severity=LEVELS[0 if transition == "eased" else level],
-            rule=lane.rule,
-            message=text,
-            row=moment.row,
-            time=self._time(moment.time),
-            since=self._time(since),
-            since_row=since_row,
-            channel=subject.name,
-            quantity=subject.quantity,
-            terminal=subject.terminal,
-            phase=subject.phase,
-            direction=lane.direction,
-            value=value if math.isfinite(value) else None,
-            limit=lane.limit(level),
-            unit=lane.unit,
-            pass_number=self.pass_number,
-        )
+    def _row_by_row(self, looks: _Looks, frames: _Frames) -> Iterator[Event]:
+        """What changes, and what time does, each in its row."""
+        register, start, length = self._register, 0, len(frames.time)
+        rows = sorted(looks.changes, reverse=True)
+        while True:
+            row = rows[-1] if rows else length
+            if register.due <= frames.time[min(row, length - 1)]:
+                row = min(row, start + int(np.searchsorted(frames.time[start:], register.due)))
+            if row >= length:
+                return
+            moment = frames.at(row)
+            if rows and rows[-1] == row:
+                changes = looks.changes[rows.pop()]
+                for change in changes:
+                    looks.show(change.lane, register.alarms.get(change.lane), row)
+                yield from register.change(changes, moment)
+            yield from register.pass_time(moment)
+            start = row + 1
 
     @property
-    def _has_clock(self) -> bool:
-        return self._channels.clock == "utc"
+    def _fingerprints(self) -> list[str]:
+        if not self._prints:
+            self._prints = fingerprints(self._table.lanes)
+        return self._prints
 
-    def _time(self, nanoseconds: int) -> np.datetime64 | None:
-        return np.datetime64(nanoseconds, "ns") if self._has_clock else None
+    def _saved(self, k: int) -> dict[str, Any]:
+        """What is known of a lane: only what there is."""
+        saved: dict[str, Any] = {}
+        alarm, silenced = self._register.alarms.get(k), self._suppression.lanes.get(k)
+        if self._conditions.is_carried(k):
+            saved["condition"] = self._conditions.saved(k)
+        if alarm is not None:
+            saved["alarm"] = alarm.saved()
+            saved["newest"] = number(self._newest.values[k])
+            saved["here"] = number(self._last.values[self._table.lanes[k].column])
+        if silenced is not None:
+            saved["silenced"] = silenced.saved()
+        raises = self._register.chattering.saved(k, self._last.time)
+        if raises is not None:
+            saved["raises"] = raises
+        return saved
 
-    def _active(self, k: int) -> ActiveAlarm:
-        lane, alarm = self._table.lanes[k], self._open[k]
-        raised = alarm.raised
-        return ActiveAlarm(
-            id=raised.id,
-            rule=lane.rule,
-            channel=lane.subject.name,
-            severity=LEVELS[alarm.level],
-            direction=lane.direction,
-            value=alarm.value,
-            peak=alarm.peak,
-            limit=lane.limit(alarm.level),
-            unit=lane.unit,
-            message=alarm.message,
-            row=raised.row,
-            since_row=raised.since_row or 0,
-            time=raised.time,
-            since=raised.since,
-            latched=alarm.latched,
-            acknowledged=alarm.acknowledged,
-            cause=alarm.explained.cause if alarm.explained else (),
-            cause_approximate=alarm.explained is not None and alarm.explained.cause_approximate,
-        )
+    def _restored(self, state: Mapping[str, Any]) -> list[Event]:
+        self._report.restore(state["report"])
+        row, time = state["last"]
+        values, self._begun = np.full(len(self._channels), np.nan), bool(state["begun"])
+        self._last = Moment(row, time, values)
+        known = {lane_key(lane): k for k, lane in enumerate(self._table.lanes)}
+        lost: list[Event] = []
+        for rule, direction, subject, channel, fingerprint, saved in state["lanes"]:
+            k = known.get((rule, direction, subject, channel))
+            if k is not None and self._fingerprints[k] == fingerprint:
+                self._restore(k, saved, values)
+            elif "alarm" in saved:
+                alarm, here = Alarm.restored(saved["alarm"]), from_number(saved["here"])
+                why = "is no longer there" if k is None else "has changed"
+                lost.append(self._report.lost(alarm.raised, alarm.level, self._last, here, why))
+        self._register.restore(state["floods"])
+        return sorted(lost, key=lambda event: event.order)
+
+    def _restore(self, k: int, saved: Mapping[str, Any], values: Floats) -> None:
+        if "condition" in saved:
+            self._conditions.restore(k, saved["condition"])
+        if "alarm" in saved:
+            self._register.alarms[k] = Alarm.restored(saved["alarm"])
+            self._newest.values[k] = from_number(saved["newest"])
+            values[self._table.lanes[k].column] = from_number(saved["here"])
+        if "silenced" in saved:
+            self._suppression.lanes[k] = Silenced.restored(saved["silenced"])
+        if "raises" in saved:
+            self._register.chattering.restore(k, saved["raises"])

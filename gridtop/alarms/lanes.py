@@ -30,7 +30,7 @@ from gridtop.alarms.timing import Integers, Lanes
 from gridtop.blocks import Floats
 from gridtop.channels import Channel, ChannelSet
 from gridtop.errors import ConfigurationError
-from gridtop.events import Kind
+from gridtop.events import Kind, Priority
 from gridtop.problems import did_you_mean
 from gridtop.site import Site
 
@@ -152,6 +152,10 @@ class Lane:
         """The threshold of a level (0 warning, 1 critical) as written; NaN when there is no such level."""
         limit: float | None = getattr(self.settings.levels(self.direction), LEVELS[level])
         return math.nan if limit is None else limit
+
+    def priority(self, level: int) -> Priority:
+        """How soon somebody must respond at a level; low where the defaults were not merged in."""
+        return getattr(self.settings.priority, LEVELS[level], None) or "low"
 
     @property
     def gate_bounds(self) -> tuple[float, float]:

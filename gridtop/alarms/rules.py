@@ -21,9 +21,11 @@ Level = Literal["warning", "critical"]
 Direction = Literal["low", "high", "abs"]
 AlarmClass = Literal["grid", "integrity", "data_quality"]
 Wanted = Literal["good", "any"]
+AlarmPriority = Literal["low", "medium", "high"]
 
 LEVELS: tuple[Level, Level] = ("warning", "critical")
 """From the milder to the worse: the order of the level axis in every array."""
+PRIORITIES: tuple[AlarmPriority, ...] = ("low", "medium", "high")
 DIRECTIONS: tuple[Direction, ...] = ("abs", "high", "low")
 
 
@@ -122,6 +124,25 @@ class Consecutive(_PerLevel):
         return _one_or_per_level({"type": "integer", "minimum": 1}, core_schema, handler)
 
 
+class Priorities(_PerLevel):
+    """How soon somebody must respond, by consequence: one word, or one for each level."""
+
+    warning: AlarmPriority | None = None
+    critical: AlarmPriority | None = None
+
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        if value not in PRIORITIES:
+            raise ValueError(f"{str(value)[:20]!r} is no priority; write {', '.join(PRIORITIES)}")
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return _one_or_per_level({"type": "string", "enum": list(PRIORITIES)}, core_schema, handler)
+
+
 class Gate(_Section):
     """The rule only looks while another quantity of the same place is within these bounds."""
 
@@ -152,9 +173,10 @@ class AlarmOverride(_Section):
     on_delay: Delays | None = Field(None, description="how long the limit must be exceeded to raise")
     off_delay: Delays | None = Field(None, description="how long the value must be back inside to clear")
     consecutive: Consecutive | None = Field(None, description="how many samples must exceed to raise")
+    priority: Priorities | None = Field(None, description="how soon somebody must respond")
     gate: Gate | None = Field(None, description="look only while another quantity is within bounds")
     inhibit_if: tuple[str, ...] = Field((), description="rules that silence this one in the same place")
-    latch: bool = Field(False, description="hold the alarm until someone acknowledges it")
+    latch: bool = Field(False, description="hold the alarm until someone unlatches it")
     enabled: bool = Field(True, description="false: no alarms from this rule")
     class_: AlarmClass = Field("grid", alias="class", description="what the alarm is about")
     quality: Wanted | None = Field(
@@ -289,8 +311,9 @@ class AlarmDefaults(_Section):
     )
     off_delay: Delays = Field(Delays(warning=timedelta(seconds=1), critical=timedelta(seconds=1)))
     consecutive: Consecutive = Field(Consecutive(warning=1, critical=1))
+    priority: Priorities = Field(Priorities(warning="low", critical="high"))
 
-    @field_validator("on_delay", "off_delay", "consecutive")
+    @field_validator("on_delay", "off_delay", "consecutive", "priority")
     @classmethod
     def _both_levels(cls, value: _PerLevel, info: Any) -> Any:
         return _merged(cls.model_fields[info.field_name].default, value)

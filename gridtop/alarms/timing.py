@@ -7,6 +7,7 @@ leaves behind is carried in arrays of (2, k) or (k,), so that cutting a stream d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,6 +132,22 @@ class Runs:
         self._since[:, lanes] = began[-1]
         self._since_row[:, lanes] = np.where(carried[-1], since_row, samples.row + first[-1])
         return Progress(ready, first, since, since_row, samples)
+
+    def saved(self, lane: int) -> list[list[int] | None]:
+        """The runs of one lane, for JSON: of each level when and in which row it began, and its samples."""
+        return [
+            [int(self._since[level, lane]), int(self._since_row[level, lane]), int(self._count[level, lane])]
+            if self.running[level, lane]
+            else None
+            for level in range(2)
+        ]
+
+    def restore(self, lane: int, runs: Sequence[Sequence[int] | None]) -> None:
+        """Go on with what `saved` said."""
+        for level, run in enumerate(runs):
+            self.running[level, lane] = run is not None
+            if run is not None:
+                self._since[level, lane], self._since_row[level, lane], self._count[level, lane] = run
 
 
 def held(sets: Bools, resets: Bools, before: Bools) -> Bools:

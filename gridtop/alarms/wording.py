@@ -45,13 +45,48 @@ def message(
                 f"{what} eased to warning{at}, no longer {_SIDES[lane.direction]} {_threshold(lane, level)}"
             )
         case "latched":
-            return f"{what} back{at} {past}; held until acknowledged"
+            return f"{what} back{at} {past}; held until unlatched"
         case "reset":
             return f"{what} still {LEVELS[level]}{at} when the pass ended, {past}"
-        case "acknowledged":
-            return f"{what} {LEVELS[level]} alarm acknowledged{at}"
         case _:
             return f"{what} cleared{at} {past}"
+
+
+def order_message(
+    lane: Lane, transition: Transition, level: int, value: float, user: str, reason: str, lasts: str = ""
+) -> str:
+    """What an operator did: `R3 A voltage critical alarm shelved for 30 min by ada: crew on site`.
+
+    An alarm that comes back says in `lasts` what has become of it.
+    """
+    at = "" if math.isnan(value) else f" at {amount(value, lane.unit)}"
+    who = f" by {user}" if user else ""
+    why = f": {reason}" if reason else ""
+    done = {
+        "acknowledged": f"acknowledged{who}{at}{why}",
+        "unlatched": f"unlatched{who}{at}{why}",
+        "shelved": f"shelved for {lasts}{who}{why}",
+        "unshelved": f"no longer shelved{who}{why}; {lasts}",
+        "out_of_service": f"taken out of service{who}{why}",
+        "in_service": f"back in service{who}{why}; {lasts}",
+    }
+    return f"{subject(lane)} {LEVELS[level]} alarm {done[transition]}"
+
+
+def returned_message(lane: Lane, level: int, value: float, lasted: str) -> str:
+    """An alarm whose condition came while it was set aside, or before, and still holds."""
+    now = "" if math.isnan(value) else f" {amount(value, lane.unit)}"
+    limit = f"limit {_threshold(lane, level)}"
+    return f"{subject(lane)}{now} ({LEVELS[level]} for {lasted}, {limit}), announced again"
+
+
+def silenced_message(lane: Lane, level: int, value: float) -> str:
+    """An alarm that another one inhibits."""
+    by = ", ".join(clean(rule) for rule in lane.settings.inhibit_if)
+    return (
+        f"{subject(lane)} {amount(value, lane.unit)} {_SIDES[lane.direction]} {_threshold(lane, level)}, "
+        f"silenced by {by}"
+    )
 
 
 def with_note(note: str, lane: Lane, level: int, value: float, escalated: bool) -> str:

@@ -15,9 +15,11 @@ from gridtop.errors import Exit, GridtopError
 _COMMANDS = {
     "config": "look at the configuration: check, show, schema",
     "evaluate": "what detectors and limits are worth on labelled recordings",
+    "events": "what the journal holds: past alarms, and what happens now",
     "export": "write a recording, or part of it, as CSV, Parquet or COMTRADE",
     "inspect": "what a recording is, and the configuration that fits it",
     "models": "trained models: list, show, verify",
+    "outbox": "what sinks are owed and dead letters: ls, retry, drop",
     "plugins": "what is installed and what went wrong with it",
     "run": "the monitor without a screen: JSON lines of events",
     "simulate": "make a recording of a simulated grid",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import logging
+import os
+import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ import click
 
 from gridtop.commands.options import chosen_configuration, monitor_options
 from gridtop.errors import Exit, GridtopError
+from gridtop.service import ServiceManager, keep_alive
 
 if TYPE_CHECKING:
     from gridtop.config import Configuration
@@ -67,6 +71,9 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
     metavar="PATH",
     help="Where screens attach: a path, or a name in the default folder [the process id].",
 )
+@click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Keep events in this file.")
+@click.option("--fresh", is_flag=True, help="Do not go on where the last run of the same source stopped.")
+@click.option("--listen", metavar="ADDRESS:PORT", help="Serve the HTTP API over TCP as well.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on standard error.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("--lifeline-fd", type=int, hidden=True)
@@ -77,6 +84,9 @@ def command(
     stay: bool,
     no_serve: bool,
     place: str | None,
+    journal: Path | None,
+    fresh: bool,
+    listen: str | None,
     quiet: bool,
     ready_fd: int | None,
     lifeline_fd: int | None,
@@ -85,24 +95,64 @@ def command(
     """Watch without a screen: one JSON line an event on standard output.
 
     Screens attach with gridtop attach (docs/attach.md), other programs over HTTP (docs/http-api.md).
-    Logs, progress and a summary go to standard error. Exit codes: docs/exit-codes.md.
+    Logs, progress and a summary go to standard error. With --journal nothing is lost on a crash, and the next
+    run goes on where this one stopped (docs/journal.md). SIGHUP has the configuration read again
+    (docs/operation.md). Exit codes: docs/exit-codes.md.
     """
-    if place and no_serve:
-        raise click.UsageError("--socket says where to serve, --no-serve says not to")
+    if no_serve and (place or listen):
+        raise click.UsageError("--socket and --listen say where to serve, --no-serve says not to")
     if lifeline_fd is not None:
         from gridtop.engine import obey_lifeline
 
         obey_lifeline(lifeline_fd, Path(place).with_suffix(".log") if place else None)
-    configuration = chosen_configuration(**chosen)
+    read = functools.partial(chosen_configuration, **_with_overrides(chosen, journal, fresh, listen))
+    configuration = read()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="gridtop: %(message)s")
     listening = None if no_serve else _listening(place)
     try:
         stop_at_end = until_end or not (stay or configuration.loop)
-        orders = _Orders(stop_at_end, duration, fail_on, quiet, listening, ready_fd)
+        configuration, token = _with_token(configuration, listening)
+        orders = _Orders(stop_at_end, duration, fail_on, quiet, listening, ready_fd, read)
         return asyncio.run(_run(configuration, orders))
     finally:
         if listening is not None:
             listening.close()
+        if token is not None:
+            token.unlink(missing_ok=True)
+
+
+def _with_overrides(
+    chosen: Mapping[str, Any], journal: Path | None, fresh: bool, listen: str | None
+) -> dict[str, Any]:
+    """What the command line says of the configuration, as settings of it."""
+    from gridtop.config import assignment
+
+    overrides = list(chosen["overrides"])
+    if journal is not None:
+        overrides.append(assignment("journal.path", str(journal)))
+    if fresh:
+        overrides.append("journal.resume=false")
+    if listen is not None:
+        overrides.append(assignment("api.listen", listen))
+    return {**chosen, "overrides": tuple(overrides)}
+
+
+def _with_token(
+    configuration: Configuration, listening: Listening | None
+) -> tuple[Configuration, Path | None]:
+    """The configuration with a token for the API over TCP where it needs one and names none: a new one for
+    this run, in a file beside the socket that only this user can read."""
+    api = configuration.api
+    if listening is None or api.listen is None or api.auth == "none" or api.token is not None:
+        return configuration, None
+    from pydantic import SecretStr
+
+    token, path = secrets.token_urlsafe(32), listening.path.with_suffix(".token")
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token)
+    _log.warning("the token of the API over TCP is in %s, until this run ends", path)
+    return replace(configuration, api=api.model_copy(update={"token": SecretStr(token)})), path
 
 
 @dataclass(frozen=True)
@@ -115,6 +165,7 @@ class _Orders:
     quiet: bool
     listening: Listening | None
     ready_fd: int | None
+    read: Callable[[], Configuration]
 
 
 async def _run(configuration: Configuration, orders: _Orders) -> int:
@@ -123,21 +174,27 @@ async def _run(configuration: Configuration, orders: _Orders) -> int:
 
     monitor = Monitor(
         configuration,
-        extra_sinks=_standard_output(configuration),
+        streams=_standard_output(configuration),
         keep_history=orders.listening is not None,
         stop_at_end=orders.stop_at_end,
     )
-    interrupted = _obey_signals(monitor)
+    manager = ServiceManager()
+    interrupted = _obey_signals(monitor, orders.read, manager)
     if orders.duration is not None:
         asyncio.get_running_loop().call_later(orders.duration.total_seconds(), monitor.stop)
     started = time.monotonic()
-    progress = asyncio.create_task(_show_progress(monitor, orders.quiet), name="progress")
+    beside = (
+        asyncio.create_task(_show_progress(monitor, orders.quiet), name="progress"),
+        asyncio.create_task(_serve_manager(monitor, manager), name="service manager"),
+    )
     try:
-        async with _served(monitor, orders):
+        async with _served(monitor, configuration, orders):
             await monitor.run()
     finally:
-        progress.cancel()
-        await asyncio.gather(progress, return_exceptions=True)
+        manager.stopping()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         if not orders.quiet:
             _show_summary(monitor, time.monotonic() - started)
     if interrupted:
@@ -161,12 +218,14 @@ def _listening(place: str | None) -> Listening | None:
 
 
 @contextlib.asynccontextmanager
-async def _served(monitor: Monitor, orders: _Orders) -> AsyncIterator[None]:
+async def _served(monitor: Monitor, configuration: Configuration, orders: _Orders) -> AsyncIterator[None]:
     """Serve the monitor while it runs, from the moment that the server is there."""
     if orders.listening is None:
         yield
         return
-    serving = asyncio.create_task(_serve(monitor, orders.listening, orders.ready_fd), name="server")
+    serving = asyncio.create_task(
+        _serve(monitor, configuration, orders.listening, orders.ready_fd), name="server"
+    )
     try:
         yield
     finally:
@@ -174,7 +233,9 @@ async def _served(monitor: Monitor, orders: _Orders) -> AsyncIterator[None]:
         await asyncio.gather(serving, return_exceptions=True)
 
 
-async def _serve(monitor: Monitor, listening: Listening, ready_fd: int | None) -> None:
+async def _serve(
+    monitor: Monitor, configuration: Configuration, listening: Listening, ready_fd: int | None
+) -> None:
     # The HTTP library takes a third of a second to import: measurements come first.
     try:
         await asyncio.wait_for(monitor.opened(), _HEAD_START)
@@ -185,8 +246,11 @@ async def _serve(monitor: Monitor, listening: Listening, ready_fd: int | None) -
     server: Any = None
     try:
         module = await asyncio.to_thread(importlib.import_module, "gridtop.server")
-        server = module.Server(monitor)
+        server = module.Server(monitor, configuration.api, inputs=configuration.directory)
         await server.start(listening.socket)
+        if configuration.api.listen is not None:
+            host, port = await server.listen_tcp()
+            _log.info("the API listens at %s port %d", host, port)
         if ready_fd is not None:
             from gridtop.engine import say_ready
 
@@ -213,10 +277,11 @@ def _standard_output(configuration: Configuration) -> dict[str, Sink]:
     return {"stdout": console(console.Config(), host)}
 
 
-def _obey_signals(monitor: Monitor) -> list[bool]:
+def _obey_signals(monitor: Monitor, read: Callable[[], Configuration], manager: ServiceManager) -> list[bool]:
     """Have signals end the run in order; the list is filled when it was SIGINT.
 
-    A signal that whoever started us chose to ignore (nohup) stays ignored.
+    SIGHUP has the configuration read again; from a terminal that was closed it is the end. A signal that
+    whoever started us chose to ignore (nohup) stays ignored.
     """
     interrupted: list[bool] = []
     loop = asyncio.get_running_loop()
@@ -225,11 +290,42 @@ def _obey_signals(monitor: Monitor) -> list[bool]:
         interrupted.append(True)
         monitor.stop()
 
-    orders = {signal.SIGINT: interrupt, signal.SIGTERM: monitor.stop, signal.SIGHUP: monitor.stop}
+    reloads: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        manager.reloading()
+        await monitor.reload(read)
+        manager.ready()
+
+    def hang_up() -> None:
+        if sys.stdin is not None and sys.stdin.isatty():
+            monitor.stop()
+            return
+        task = asyncio.create_task(reload(), name="reload")
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    orders = {signal.SIGINT: interrupt, signal.SIGTERM: monitor.stop, signal.SIGHUP: hang_up}
     for name, order in orders.items():
         if signal.getsignal(name) is not signal.SIG_IGN:
             loop.add_signal_handler(name, order)
     return interrupted
+
+
+async def _serve_manager(monitor: Monitor, manager: ServiceManager) -> None:
+    """Tell a service manager that the engine is ready, and that it is alive while blocks flow."""
+    await monitor.opened()
+    manager.ready()
+
+    def resting() -> bool:
+        return monitor.snapshot().transport.state in ("paused", "ended")
+
+    def words() -> str:
+        snapshot = monitor.snapshot()
+        told = [f"{snapshot.counts.frames} frames", f"{len(snapshot.alarms)} alarms", *snapshot.problems]
+        return ", ".join(told)
+
+    await keep_alive(manager, lambda: monitor.snapshot().counts.frames, resting, words)
 
 
 async def _show_progress(monitor: Monitor, quiet: bool) -> None:

@@ -16,7 +16,7 @@ from gridtop.blocks import Block, Floats, Labels, Times
 from gridtop.channels import ChannelSet, Clock
 from gridtop.config import Configuration, DetectorInstance
 from gridtop.contracts import Host, Source
-from gridtop.detection import Detected
+from gridtop.detected import Detected
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.evaluation.frame_metrics import Marks
 from gridtop.events import Event

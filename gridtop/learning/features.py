@@ -221,14 +221,21 @@ class _Series:
         self._plain_from = np.array([self._position[self._keys[k][0][0]] for k in plain], dtype=np.intp)
         self.are_columns = len(places) == 1 and len(plain) == len(self._keys)
         """Whether the features are nothing but columns of the block, at one place."""
+        self._chosen = [self._keys[k][0][0] for k in self.rows[0]] if self.are_columns else []
         self._special = [k for k in range(len(self._keys)) if k not in set(plain)]
 
     def columns(self, block: Block) -> Floats:
         """(1, n, f) features that are nothing but columns."""
-        chosen = [self._keys[k][0][0] for k in self.rows[0]]
-        values = block.values[:, chosen]
-        if block.quality is not None:
-            values[(block.quality[:, chosen] & np.uint16(DOUBTFUL | NO_VALUE)) != 0] = np.nan
+        values, quality = block.values, block.quality
+        if self._chosen != list(range(values.shape[1])):
+            # Not `values[:, chosen]`: its columns would lie side by side in memory, and models take rows.
+            values = np.take(values, self._chosen, axis=1)
+            quality = None if quality is None else np.take(quality, self._chosen, axis=1)
+        if quality is not None:
+            # Where there is no value it is NaN already.
+            doubtful = (quality & np.uint16(DOUBTFUL)) != 0
+            if doubtful.any():
+                values = np.where(doubtful, np.nan, values)
         return values[np.newaxis]
 
     def __call__(self, block: Block) -> Floats:

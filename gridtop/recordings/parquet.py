@@ -83,15 +83,14 @@ class ParquetFile:
         except self._failures as error:
             raise self._damaged(error) from None
 
-    def _numeric_cells(self, cells: Any) -> npt.NDArray[np.float64] | list[object]:
+    def _numeric_cells(self, cells: Any) -> npt.NDArray[Any] | list[object]:
         types = self._arrow.types
         kind = cells.type
-        if (
-            types.is_boolean(kind)
-            or types.is_integer(kind)
-            or types.is_floating(kind)
-            or types.is_decimal(kind)
-        ):
+        if types.is_floating(kind) or (types.is_integer(kind) and not cells.null_count):
+            # Whoever puts the columns side by side makes them float64 on the way; nulls are NaN.
+            numbers: npt.NDArray[Any] = cells.to_numpy(zero_copy_only=False)
+            return numbers
+        if types.is_boolean(kind) or types.is_integer(kind) or types.is_decimal(kind):
             values: npt.NDArray[np.float64] = cells.cast("float64", safe=False).to_numpy(zero_copy_only=False)
             return values
         return list(cells.to_pylist())

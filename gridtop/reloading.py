@@ -1,0 +1,47 @@
+"""A changed configuration while the engine runs: what takes effect at once, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gridtop.config import Configuration
+
+AT_ONCE = ("limits", "detectors", "alarms", "sinks", "screen")
+"""Sections that take effect while the engine runs."""
+
+NEXT_START = ("source", "speed", "loop", "channels", "site", "quality", "journal", "api", "plugins")
+"""What is only looked at when an engine starts: streams, journals and sockets are open already."""
+
+
+def merged(running: Configuration, changed: Configuration) -> Configuration:
+    """The configuration that is in force from now on: what can change is the changed one's."""
+    fresh = {name: getattr(changed, name) for name in (*AT_ONCE, "plugin_problems", "profiles", "origins")}
+    return replace(running, **fresh)
+
+
+def difference(running: Configuration, changed: Configuration) -> str:
+    """What is new in one sentence for people: `configuration reloaded: limits.voltage changed, ...`."""
+    told: list[str] = []
+    for section in ("limits", "detectors", "sinks"):
+        told += _named(section, getattr(running, section), getattr(changed, section))
+    told += [f"{section} changed" for section in ("alarms", "screen") if _differs(running, changed, section)]
+    later = [section for section in NEXT_START if _differs(running, changed, section)]
+    words = "configuration reloaded: " + (", ".join(told) or "nothing to change")
+    if later:
+        words += f"; {', '.join(later)} changed as well: that takes effect at the next start"
+    return words
+
+
+def _differs(running: Configuration, changed: Configuration, name: str) -> bool:
+    if name == "channels":  # a map of them is not comparable, what was written is
+        return bool(running.document.get(("channels",)) != changed.document.get(("channels",)))
+    return bool(getattr(running, name) != getattr(changed, name))
+
+
+def _named(section: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    told = [f"{section}.{name} added" for name in after if name not in before]
+    told += [f"{section}.{name} removed" for name in before if name not in after]
+    told += [f"{section}.{name} changed" for name in after if name in before and after[name] != before[name]]
+    return told
