@@ -20,8 +20,10 @@ from gridtop.errors import EngineReplaced, GridtopError
 from . import ending, keys
 from .driver import TerminalDriver
 from .glyphs import Glyphs
-from .orders import Linked, Obeying, reason
+from .operating import Operating
+from .orders import Linked, reason
 from .profile import Profile
+from .screens.alarms import Alarms
 from .screens.ask import Ask
 from .screens.chart import Chart
 from .screens.help import Help
@@ -41,7 +43,7 @@ _RETRY_SECONDS = 1.0
 _THEMES = (CALM.name, "ansi-dark", "ansi-light")
 
 
-class GridtopApp(Obeying):
+class GridtopApp(Operating):
     """A screen for one monitor. It sees nothing but the client's face and holds no truth of its own."""
 
     TITLE = "gridtop"
@@ -70,6 +72,7 @@ class GridtopApp(Obeying):
         self.client = client
         self.profile = profile
         self.model = Model(profile.glyphs, clock, profile.words)
+        self.model.read_only = self._only_looks
         self._linked = client if isinstance(client, Linked) else None
         self._clock = clock
         self._pace = ticks_per_second
@@ -301,9 +304,15 @@ class GridtopApp(Obeying):
         self.push_screen(Chart(self.model, self._clock))
         self.wake()
 
+    def action_alarms(self) -> None:
+        """Open the list of all alarms."""
+        self.push_screen(Alarms(self.model))
+        self.wake()
+
     def action_help(self) -> None:
         """Show every key."""
-        self.push_screen(Help(self.bindings_of(self.screen), self.model.glyphs))
+        marks = getattr(self.screen, "MARKS", LiveScreen.MARKS)
+        self.push_screen(Help(self.bindings_of(self.screen), self.model.glyphs, marks))
 
     async def action_back(self) -> None:
         """Back to the screen before."""

@@ -66,7 +66,7 @@ def command(
 
 @click.command("attach")
 @click.option("--socket", "chosen", metavar="PATH", help="Which engine: the path or name of its socket.")
-@click.option("--read-only", is_flag=True, help="Do not pause, seek or acknowledge.")
+@click.option("--read-only", is_flag=True, help="Look only: no pause, no seek, no orders to alarms.")
 @_screen_options
 def attach(
     chosen: str | None, read_only: bool, only_ascii: bool, slow: bool, mouse: bool | None, theme: str | None

@@ -28,6 +28,8 @@ class Glyphs:
     tick: str
     curves: tuple[str, str, str]
     """How the first, second and third of several curves are drawn."""
+    behind: str
+    """Before an alarm that stands behind the one above it."""
     left: str
     right: str
     only_ascii: bool
@@ -50,6 +52,7 @@ UNICODE = Glyphs(
     axis="│",
     tick="┤",
     curves=("━", "╍", "┅"),
+    behind="└",
     left="←",
     right="→",
     only_ascii=False,
@@ -66,6 +69,7 @@ ASCII = Glyphs(
     axis="|",
     tick="+",
     curves=("", "-", "."),
+    behind="\\",
     left="<-",
     right="->",
     only_ascii=True,

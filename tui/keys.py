@@ -28,7 +28,35 @@ GENERAL: list[BindingType] = [
 ]
 ALARMS: list[BindingType] = [
     _key("a", "app.acknowledge", "Ack", "acknowledge the alarm", "acknowledge", show=True),
+    _key("i", "app.alarms", "Alarms", "all alarms, to act on", "alarms", show=True),
     _key("A", "app.acknowledge_all", "Ack all", "acknowledge all on view", "acknowledge-all"),
+]
+ORDERS: list[BindingType] = [
+    _key("a", "app.acknowledge", "Ack", "acknowledge the alarm", "acknowledge", show=True),
+    _key("s", "app.shelve", "Shelve", "shelve it for a while", "shelve", show=True),
+    _key("S", "app.unshelve", "Shelve", "take it from the shelf", "unshelve", show=True),
+    _key("L", "app.unlatch", "Unlatch", "let go of a latched one", "unlatch", show=True),
+    _key("o", "app.service", "Service", "out of service, or back", "out-of-service", show=True),
+]
+CARD: list[BindingType] = [
+    _key("up,k", "move(-1)", "Scroll", "up, or down", "alarm-up"),
+    _key("down,j", "move(1)", "Scroll", "up, or down", "alarm-down"),
+    _key("pageup", "page(-1)", "Scroll", "a page up, or down", "alarm-page-up"),
+    _key("pagedown", "page(1)", "Scroll", "a page up, or down", "alarm-page-down"),
+    _key("enter", "app.back", "Back", "back to the list", "alarm-card"),
+]
+ALARM_LIST: list[BindingType] = [
+    _key("enter", "card", "Card", "the alarm in full", "alarm-card", show=True),
+    _key("plus", "unfold", "Fold", "show those behind it", "unfold", show=True),
+    _key("minus", "fold", "Fold", "show those behind it", "fold", show=True),
+    _key("up,k", "move(-1)", "Choose", "the alarm above", "alarm-up"),
+    _key("down,j", "move(1)", "Choose", "the alarm below", "alarm-down"),
+    _key("pageup", "page(-1)", "Choose", "a page up, or down", "alarm-page-up"),
+    _key("pagedown", "page(1)", "Choose", "a page up, or down", "alarm-page-down"),
+    _key("home", "end(-1)", "Choose", "the first, or the last", "alarm-first"),
+    _key("end", "end(1)", "Choose", "the first, or the last", "alarm-last"),
+    _key("A", "app.acknowledge_all", "Ack all", "acknowledge all on view", "acknowledge-all"),
+    _key("i", "app.back", "Back", "back to the panels", "alarms"),
 ]
 TRANSPORT: list[BindingType] = [
     _key("space", "app.pause", "Pause", "pause, or resume", "pause", show=True),
@@ -41,6 +69,8 @@ TRANSPORT: list[BindingType] = [
     _key("right", "app.seek(10)", "Seek", "10 s back, or on", "forward", show=True),
     _key("shift+left,M", "app.seek(-60)", "Minute", "1 min back, or on", "minute-back"),
     _key("shift+right,m", "app.seek(60)", "Minute", "1 min back, or on", "minute-forward"),
+]
+HOURS: list[BindingType] = [
     _key("O", "app.seek(-3600)", "Hour", "1 h back, or on", "hour-back"),
     _key("o", "app.seek(3600)", "Hour", "1 h back, or on", "hour-forward"),
 ]

@@ -11,7 +11,6 @@ from textual.app import App
 
 from gridtop.client import FASTEST, SLOWEST, Client, Link, Transport
 from gridtop.errors import GridtopError
-from gridtop.orders import Order as Told
 
 from .screens.ask import Ask
 from .view import jumping, seeking
@@ -65,8 +64,9 @@ class Obeying(App[None]):
             self.wake()
 
     def refuse(self, words: str, error: Exception) -> None:
-        """Say why something could not be done."""
-        self.model.notice = self.model.glyphs.plain(f"cannot {words}: {reason(error)}")
+        """Say why something could not be done, unless the error says itself what cannot be done."""
+        said = reason(error)
+        self.model.notice = self.model.glyphs.plain(said if "cannot " in said else f"cannot {words}: {said}")
 
     def _order(self, words: str, order: Order) -> None:
         self._orders.put_nowait((words, order))
@@ -152,22 +152,7 @@ class Obeying(App[None]):
     def _position(self, transport: Transport) -> seeking.Position:
         return seeking.Position.of(transport, self.model.hello.channels if self.model.hello else None)
 
-    # Alarms and engine
-
-    def action_acknowledge(self) -> None:
-        """Acknowledge the alarm that the banner shows."""
-        if self.model.alarms and not self.model.alarms[0].acknowledged:
-            self._tell(Told("acknowledge", self.model.alarms[0].id))
-
-    def action_acknowledge_all(self) -> None:
-        """Acknowledge the alarms on view, and no other: nobody has seen those."""
-        for alarm in self.model.alarms_on_view:
-            if not alarm.acknowledged:
-                self._tell(Told("acknowledge", alarm.id))
-
-    def _tell(self, told: Told) -> None:
-        """Tell an alarm something."""
-        self._order(told.action.replace("-", " "), lambda _: self.client.operate(told))
+    # Engine
 
     def action_restart(self) -> None:
         """Start this screen's own engine again."""

@@ -14,16 +14,21 @@ import numpy.typing as npt
 from gridtop.channels import Channel, ChannelSet
 from gridtop.client import (
     ActiveAlarm,
+    AlarmState,
     Counts,
+    Flood,
     Hello,
+    JournalStatus,
     LimitLine,
     ScreenWishes,
+    SinkStatus,
     Snapshot,
     State,
     Telemetry,
     TelemetryRequest,
     Transport,
 )
+from gridtop.errors import GridtopError
 from gridtop.events import Contribution, Event, Severity
 from gridtop.orders import Order
 
@@ -116,6 +121,13 @@ class FakeClient:
     greeting_error: Exception | None = None
     live: bool = False
     wishes: ScreenWishes = field(default_factory=ScreenWishes)
+    flood: Flood | None = None
+    sinks: tuple[SinkStatus, ...] = ()
+    journal: JournalStatus = field(default_factory=JournalStatus)
+    read_only: bool = False
+    refusal: str = ""
+    """Why every order is refused, while it is set."""
+    orders: list[Order] = field(default_factory=list)
     calls: list[tuple[object, ...]] = field(default_factory=list)
     requests: list[TelemetryRequest] = field(default_factory=list)
 
@@ -153,7 +165,16 @@ class FakeClient:
     async def snapshot(self) -> Snapshot:
         if self.error is not None:
             raise self.error
-        return Snapshot(self.transport, self.alarms, self.counts, len(self.log), self.problems)
+        return Snapshot(
+            self.transport,
+            self.alarms,
+            self.counts,
+            len(self.log),
+            self.problems,
+            self.flood,
+            self.sinks,
+            self.journal,
+        )
 
     async def events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:
         return self.log[after : after + limit]
@@ -219,11 +240,37 @@ class FakeClient:
 
     async def operate(self, order: Order) -> None:
         self.calls.append((order.action, order.alarm))
-        if order.action == "acknowledge":
-            self.alarms = tuple(
-                replace(a, acknowledged=True, state="acknowledged") if a.id == order.alarm else a
-                for a in self.alarms
-            )
+        self.orders.append(order)
+        if self.refusal:
+            raise GridtopError(self.refusal)
+        self.alarms = tuple(
+            after
+            for alarm in self.alarms
+            if (after := self._obeyed(alarm, order) if alarm.id == order.alarm else alarm) is not None
+        )
+
+    def _obeyed(self, alarm: ActiveAlarm, order: Order) -> ActiveAlarm | None:
+        """The alarm after an order, None when it is normal then."""
+        match order.action:
+            case "acknowledge" if alarm.state == "returned":
+                return None
+            case "acknowledge" if alarm.state in ("unacknowledged", "latched"):
+                state: AlarmState = "acknowledged"
+                if alarm.state == "latched":
+                    state = "latched_acknowledged"
+                return replace(alarm, state=state, acknowledged=True, user="anna")
+            case "shelve":
+                until = self._time(self.row) + np.timedelta64(round(order.seconds), "s")
+                return replace(alarm, state="shelved", until=until, user="anna", reason=order.reason)
+            case "take-out-of-service":
+                return replace(alarm, state="out_of_service", user="anna", reason=order.reason)
+            case "unshelve" | "put-in-service":
+                return replace(alarm, state="unacknowledged", until=None, user="", reason="")
+            case "unlatch" if alarm.state == "latched_acknowledged":
+                return None
+            case "unlatch":
+                return replace(alarm, state="returned", latched=False)
+        return alarm
 
     async def close(self) -> None:
         self.calls.append(("close",))
@@ -300,6 +347,45 @@ def explained_alarm(row: int = 1206) -> ActiveAlarm:
         "ae", "autoencoder", "autoencoder:error", "critical", "high", 8.3, 9.1, 3.07, "", _WORDS,
         row + 3, row, since, since, cause=CAUSE, cause_approximate=True,
     )  # fmt: skip
+
+
+def every_state() -> tuple[ActiveAlarm, ...]:
+    """An alarm in each of the states, two of them odd besides."""
+    gone = {"ended": FakeClient._time(1200), "ended_row": 1200}
+    return (
+        replace(sag_alarm(), priority="high"),
+        replace(frequency_alarm(), chattering=True, priority="medium"),
+        replace(sag_alarm("R3", "B"), state="returned", **gone),  # type: ignore[arg-type]
+        replace(sag_alarm("R3", "C"), state="acknowledged", acknowledged=True, user="anna", stale=True),
+        replace(sag_alarm("R2", "A"), state="latched", latched=True, **gone),  # type: ignore[arg-type]
+        replace(
+            sag_alarm("R2", "B"),
+            state="latched_acknowledged",
+            latched=True,
+            acknowledged=True,
+            user="bert",
+            **gone,  # type: ignore[arg-type]
+        ),
+        replace(
+            sag_alarm("R2", "C"),
+            state="shelved",
+            until=FakeClient._time(27_000),
+            user="anna",
+            reason="the PMU is being replaced",
+        ),
+        replace(sag_alarm("R4", "A"), state="suppressed"),
+        replace(sag_alarm("R4", "B"), state="out_of_service", user="bert", reason="line L2 is down"),
+    )
+
+
+def flood_of(children: int) -> tuple[ActiveAlarm, ...]:
+    """A critical alarm, warnings that stand behind it, and one that stands for itself."""
+    first = replace(sag_alarm(), id="first", children=children)
+    behind = tuple(
+        replace(frequency_alarm(1120 + n), id=f"behind-{n:02}", parent="first", message=f"alarm number {n}")
+        for n in range(children)
+    )
+    return (first, *behind, replace(frequency_alarm(1110), id="alone", message="R1 frequency on its own"))
 
 
 def busy_client() -> FakeClient:

@@ -20,6 +20,8 @@ from gridtop.tui import keys
 from gridtop.tui.app import GridtopApp
 from gridtop.tui.driver import TerminalDriver
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
+from gridtop.tui.screens.alarm_card import AlarmCard
+from gridtop.tui.screens.alarms import Alarms
 from gridtop.tui.screens.ask import Ask
 from gridtop.tui.screens.card import Card
 from gridtop.tui.screens.chart import Chart
@@ -153,6 +155,7 @@ LOOKS = {
     "slash": lambda app: isinstance(app.screen, Ask),
     "g": lambda app: isinstance(app.screen, Ask),
     "question_mark": lambda app: isinstance(app.screen, Help),
+    "i": lambda app: isinstance(app.screen, Alarms),
 }
 
 
@@ -260,7 +263,7 @@ def test_every_binding_is_pressed_by_a_test_and_has_a_name() -> None:
     keys_of = {key for b in bindings for key in b.key.split(",")}
     assert keys_of == {*COMMANDS, *LOOKS, "q", "escape"}
     assert all(b.id and b.tooltip for b in bindings)
-    for screen in (Overview, Chart):
+    for screen in (Overview, Chart, Alarms, AlarmCard):
         ids = [b.id for b in screen.BINDINGS if isinstance(b, Binding)]
         assert len(ids) == len(set(ids))
 
@@ -498,7 +501,18 @@ async def test_scrolling_shows_how_much_is_new() -> None:
 async def test_every_size_works_on_every_screen(size: tuple[int, int]) -> None:
     client = busy_client()
     async with running(client, (80, 24)) as pilot:
-        for key in ("up", "enter", "escape", "question_mark", "escape", "g"):
+        for key in (
+            "up",
+            "enter",
+            "escape",
+            "i",
+            "enter",
+            "escape",
+            "escape",
+            "question_mark",
+            "escape",
+            "g",
+        ):
             await pilot.press(key)
             await pilot.resize_terminal(*size)
             await settled(pilot)

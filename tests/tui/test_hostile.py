@@ -11,10 +11,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gridtop.channels import Channel, ChannelSet
-from gridtop.client import Hello, LimitLine, Link, Snapshot, Telemetry
+from gridtop.client import (
+    Counts,
+    Flood,
+    Hello,
+    JournalStatus,
+    LimitLine,
+    Link,
+    SinkStatus,
+    Snapshot,
+    Telemetry,
+)
 from gridtop.events import Contribution
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.screens.help import page
+from gridtop.tui.view.alarm_details import card_rows as alarm_card_rows
+from gridtop.tui.view.alarm_details import detail_rows
+from gridtop.tui.view.alarm_page import AlarmPage
 from gridtop.tui.view.card import card_rows
 from gridtop.tui.view.graph import SCALES
 from gridtop.tui.view.model import Model
@@ -32,6 +45,16 @@ def everything(model: Model, width: int) -> list[Row]:
     rows: list[Row] = [model.status(width), model.banner(width), model.time_line(width)]
     rows += [*model.events(width, 8), *model.alarm_list(width, 12), *model.alarm_list(width, 2)]
     cards = [card_rows(line.event, width, model.glyphs) for line in model.log.lines]
+    page = AlarmPage()
+    page.receive(model.alarms)
+    page.unfold(model.alarms)
+    for height in (3, 24):
+        rows += page.rows(model.alarms, model.problems, width, height, model.glyphs)
+    for alarm in model.alarms:
+        head, behind = model.alarm(alarm.parent), model.alarms[1:]
+        rows += detail_rows(alarm, head, width, 9, model.glyphs)
+        history = model.log.about(alarm.id)
+        cards.append(alarm_card_rows(alarm, head, behind, history, width, model.glyphs))
     rows += [fit(row, width) for card in cards for row in card]
     for number in range(4):
         for height in (1, 4, 12):
@@ -49,8 +72,20 @@ def model_of(text: str, glyphs: Glyphs) -> Model:
     cause = (Contribution(f"{text}\x1b", 0.5), Contribution(text, 0.25))
     alarm = replace(alarm, cause=cause, cause_approximate=True)
     transport = FakeClient().transport
-    model.receive(Snapshot(transport, (alarm,), problems=(text,)))
-    told = event(7, message=text, rule=text, channel=text, cause=cause, cause_approximate=True)
+    alarm = replace(alarm, id=f"{text}1", user=text, reason=text, state="shelved", priority=text)  # type: ignore[arg-type]
+    sinks = (SinkStatus(text, "gone", 1, 1, 0, text), SinkStatus(f"{text}2", "resting"))
+    flood = Flood(None, 0, 12, 1)
+    journal = JournalStatus("degraded", text, 0, text)
+    others = (
+        replace(alarm, id=text, state="unacknowledged", children=1, ended_row=3),
+        replace(alarm, id=f"{text}3", state="returned", parent=text, ended=np.datetime64("NaT", "ns")),
+    )
+    model.receive(Snapshot(transport, (alarm, *others), Counts(), 0, (text,), flood, sinks, journal))
+    details = {text: text}
+    told = event(
+        7, message=text, rule=text, channel=text, cause=cause, cause_approximate=True,
+        incident=text, parent=text, priority=text, details=details,
+    )  # fmt: skip
     model.take([told.published(1, 0.0)])
     return model
 

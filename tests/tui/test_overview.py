@@ -13,8 +13,11 @@ from gridtop.screen_settings import _KEY_IDS
 from gridtop.tui import keys, profile
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.profile import Profile
+from gridtop.tui.screens.alarm_card import AlarmCard
+from gridtop.tui.screens.alarms import Alarms
 from gridtop.tui.screens.chart import Chart
 from gridtop.tui.screens.overview import Overview
+from gridtop.tui.view.alarm_rows import alarms_on_view
 from gridtop.tui.view.axis import Axis
 from gridtop.tui.view.card import card_rows
 from gridtop.tui.view.choices import quantity
@@ -199,6 +202,10 @@ async def test_there_is_no_later_event_is_said() -> None:
         ("@r3", 3),
         ("@R1 !", 2),
         ("nowhere", 0),
+        ("=operator", 1),
+        ("=data =source", 2),
+        ("=raised !!", 2),
+        ("=out_of", 0),
     ],
 )
 def test_a_filter_keeps_what_it_names(text: str, kept: int) -> None:
@@ -254,7 +261,7 @@ def model_with(*alarms: object, problems: tuple[str, ...] = ()) -> Model:
 
 def test_the_list_has_the_worst_alarm_first_and_problems_last() -> None:
     rows = text_of(model_with(frequency_alarm(), sag_alarm(), problems=("sink x: down",)).alarm_list(52, 14))
-    assert "ALM 1!! 1!" in rows.split("\n")[0]
+    assert "ALM 1!! 1! 2*" in rows.split("\n")[0]
     assert rows.index("R3:voltage_pu.A") < rows.index("R1:F") < rows.index("PROBLEMS") < rows.index("sink x")
     assert len(rows.split("\n")) == 14
 
@@ -285,7 +292,7 @@ def test_what_does_not_fit_into_the_list_is_counted_and_not_acknowledged_by_all(
     many = [replace(sag_alarm(), id=f"a{n}") for n in range(30)]
     model = model_with(*many)
     assert "and 22 more" in text_of(model.alarm_list(52, 10))  # type: ignore[arg-type]
-    assert len(model.alarms_on_view) == 8
+    assert len(alarms_on_view(model.alarms, (), 10, UNICODE)) == 8
 
 
 # A live source, a lost engine
@@ -377,7 +384,9 @@ async def test_another_engine_at_the_same_place_is_met_anew() -> None:
 
 
 def test_the_configuration_knows_every_key_of_the_screen_and_no_other() -> None:
-    assert {b.id for screen in (Overview, Chart) for b in keys.mapped(screen.BINDINGS, {})} == set(_KEY_IDS)
+    assert {
+        b.id for screen in (Overview, Chart, Alarms, AlarmCard) for b in keys.mapped(screen.BINDINGS, {})
+    } == set(_KEY_IDS)
 
 
 async def test_keys_from_the_configuration_work_and_are_told() -> None:
@@ -419,7 +428,7 @@ def test_the_command_line_comes_before_the_configuration() -> None:
 async def test_the_wishes_of_the_configuration_are_granted() -> None:
     client = busy_client()
     client.wishes = ScreenWishes(theme="ansi-light", glyphs="ascii", rate=2.0)
-    async with running(client) as pilot:
+    async with running(client, (100, 24)) as pilot:
         assert pilot.app.theme == "ansi-light"
         assert picture(pilot).isascii() is False or "2 Hz" in picture(pilot)
         assert "┈" not in picture(pilot)

@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from gridtop.client import Link
+from gridtop.client import Flood, JournalStatus, Link, SinkStatus
 from gridtop.tui.app import GridtopApp
 from gridtop.tui.glyphs import ASCII, UNICODE
-from tests.tui.fake_client import FakeClient, busy_client, explained_alarm, explained_event
+from tests.tui.fake_client import (
+    START,
+    FakeClient,
+    busy_client,
+    every_state,
+    explained_alarm,
+    explained_event,
+    flood_of,
+)
 from tests.tui.test_app import settled
 
 Compare = Callable[..., bool]
@@ -108,6 +116,38 @@ def test_an_alarm_that_says_why(snap_compare: Compare) -> None:
     assert isinstance(client, FakeClient)
     client.alarms = (*client.alarms, explained_alarm())
     assert snap_compare(shown, terminal_size=(160, 48), run_before=settled)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48), (40, 10)], ids=["80x24", "160x48", "40x10"])
+def test_the_alarm_screen_with_every_state(snap_compare: Compare, size: tuple[int, int]) -> None:
+    shown = app()
+    client = shown.client
+    assert isinstance(client, FakeClient)
+    client.alarms = every_state()
+    client.sinks = (SinkStatus("mail", "resting", 34, 5, 0, "connection refused"),)
+    client.journal = JournalStatus("degraded", problem="the disk is full")
+
+    async def open_alarms(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        await pilot.press("i", "j")
+        await settled(pilot)
+
+    assert snap_compare(shown, terminal_size=size, run_before=open_alarms)
+
+
+def test_the_alarm_screen_in_a_flood(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = app(theme="ansi-dark", glyphs=ASCII)
+    client = shown.client
+    assert isinstance(client, FakeClient)
+    client.alarms, client.flood = flood_of(15), Flood(START, 0, 23, 15)
+
+    async def open_alarms(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        await pilot.press("i", "plus", "j", "j")
+        await settled(pilot)
+
+    assert snap_compare(shown, terminal_size=(80, 24), run_before=open_alarms)
 
 
 def test_the_help(snap_compare: Compare) -> None:

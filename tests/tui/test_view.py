@@ -169,7 +169,7 @@ def status_text(width: int, alarms: tuple = (), counts: Counts | None = None, **
 
 def test_the_status_line_says_where_the_replay_stands() -> None:
     assert status_text(80, (sag_alarm(), frequency_alarm())) == (
-        " gridtop   REPLAY   two-line.csv.gz  14:30:41.2Z  00:41/05:00  x4    ALM 1!! 1! "
+        " gridtop   REPLAY   two-line.csv…  14:30:41.2Z  00:41/05:00  x4   ALM 1!! 1! 2* "
     )
 
 
@@ -243,7 +243,7 @@ def test_the_banner_shows_the_worst_alarm() -> None:
 
 
 def test_an_alarm_nobody_has_seen_comes_before_one_that_was_acknowledged() -> None:
-    seen = replace(sag_alarm(), acknowledged=True)
+    seen = replace(sag_alarm(), state="acknowledged")
     assert "WARNING" in text(model_with(seen, frequency_alarm()).banner(80))
     assert "acknowledged" in text(model_with(seen).banner(80))
 
@@ -452,6 +452,11 @@ def test_an_event_without_a_time_shows_its_row() -> None:
         ("reset", "warning", "--"),
         ("acknowledged", "critical", "ak"),
         ("latched", "critical", "!!"),
+        ("unlatched", "critical", "ul"),
+        ("shelved", "critical", "sh"),
+        ("unshelved", "critical", "us"),
+        ("out_of_service", "critical", "os"),
+        ("in_service", "critical", "is"),
     ],
 )
 def test_every_kind_of_line_has_a_mark_that_needs_no_colour(

@@ -21,20 +21,28 @@ class Ask(ModalScreen[Answer | None], Generic[Answer]):
     """Answers with what `read` makes of the text, or None when the person changed their mind.
 
     `read` raises ValueError in words for the person. `examples` say what may be written, `text` stands
-    on the line at first.
+    on the line at first; with `replace`, what is typed takes its place.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back", id="ask-back")]
 
-    def __init__(self, question: str, examples: str, read: Callable[[str], Answer], text: str = "") -> None:
+    def __init__(
+        self,
+        question: str,
+        examples: str,
+        read: Callable[[str], Answer],
+        text: str = "",
+        replace: bool = False,
+    ) -> None:
         super().__init__()
+        self._replace = replace
         self._question, self._examples, self._read, self._text = question, examples, read, text
 
     def compose(self) -> ComposeResult:
         """A line to write on, and a line with examples or with what was wrong."""
         with Vertical(id="dialog"):
             yield Rows(id="question")
-            yield Input(self._text, id="place", select_on_focus=False)
+            yield Input(self._text, id="place", select_on_focus=self._replace)
             yield Rows(id="answer")
 
     def on_resize(self) -> None:

@@ -29,6 +29,7 @@ class Chart(LiveScreen):
         *keys.GENERAL,
         *keys.BACK,
         *keys.TRANSPORT,
+        *keys.HOURS,
         *keys.ALARMS,
         *keys.CHOICE,
         *keys.JUMPS,

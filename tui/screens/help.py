@@ -14,21 +14,7 @@ from textual.widgets import Static
 
 from gridtop.tui import keys
 from gridtop.tui.glyphs import Glyphs
-
-MARKS = (
-    ("!!", "critical alarm"),
-    ("!", "warning"),
-    ("i", "information"),
-    ("ok", "cleared by itself"),
-    ("ak", "acknowledged"),
-    ("--", "ended by seek or loop"),
-    ("?", "newest value is bad"),
-    ("~", "nothing new for 2 s"),
-    (".", "a gap in the data"),
-    ("=H", "critical limit, high"),
-    ("-L", "warning limit, low"),
-    ("X", "critical, on timeline"),
-)
+from gridtop.tui.view.marks import OVERVIEW, Marks
 
 
 class Help(Screen[None]):
@@ -38,9 +24,9 @@ class Help(Screen[None]):
         Binding("escape,question_mark,q,space,enter", "app.back", "Back", id="help-back"),
     ]
 
-    def __init__(self, bindings: Iterable[BindingType], glyphs: Glyphs) -> None:
+    def __init__(self, bindings: Iterable[BindingType], glyphs: Glyphs, marks: Marks = OVERVIEW) -> None:
         super().__init__()
-        self._keys = keys.told(bindings, glyphs)
+        self._keys, self._marks = keys.told(bindings, glyphs), marks
 
     def compose(self) -> ComposeResult:
         """One page that scrolls when the terminal is small."""
@@ -49,16 +35,16 @@ class Help(Screen[None]):
 
     def on_resize(self) -> None:
         """Lay the page out for the width there is."""
-        self.query_one("#keys", Static).update(page(self._keys, self.size.width - 2))
+        self.query_one("#keys", Static).update(page(self._keys, self.size.width - 2, self._marks))
 
 
-def page(entries: list[tuple[str, str]], width: int) -> Text:
+def page(entries: list[tuple[str, str]], width: int, marks: Marks = OVERVIEW) -> Text:
     """Keys and marks in as many columns as fit."""
     text = Text("gridtop: keys", "bold", no_wrap=True)
     text.append("    Esc goes back\n", "not bold dim")
     text.append_text(_table([*entries, ("Ctrl+P", "commands by name")], width, 13, 38))
     text.append("\nmarks\n")
-    return text.append_text(_table(MARKS, width, 3, 26))
+    return text.append_text(_table(marks, width, 3, 26))
 
 
 def _table(entries: Iterable[tuple[str, str]], width: int, key: int, cells: int) -> Text:

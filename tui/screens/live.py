@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
 from textual.screen import Screen
 
 from gridtop.client import TelemetryRequest
+from gridtop.tui.view import marks
+from gridtop.tui.view.alarms import Alarm
 from gridtop.tui.view.model import Model
 from gridtop.tui.widgets.alarm_banner import AlarmBanner
 from gridtop.tui.widgets.key_bar import KeyBar
@@ -16,6 +20,8 @@ class LiveScreen(Screen[None]):
     """Status line and alarm banner at the top, keys at the bottom, something between them."""
 
     AUTO_FOCUS = ""
+    MARKS: ClassVar[marks.Marks] = marks.OVERVIEW
+    """What the help says of the marks on it."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -41,8 +47,21 @@ class LiveScreen(Screen[None]):
         return all(widget.is_mounted and widget.is_attached for widget in self._frame)
 
     def wanted(self) -> TelemetryRequest | None:
-        """The telemetry this screen shows, at its own resolution; None while it has no size."""
-        raise NotImplementedError
+        """The telemetry this screen shows, at its own resolution; None for none, or while it has no size."""
+        return None
+
+    @property
+    def alarm_meant(self) -> Alarm | None:
+        """The alarm that keys speak of: the one in the banner."""
+        return self.model.in_banner
+
+    @property
+    def alarms_on_view(self) -> list[Alarm]:
+        """The alarms that can be seen here: at least the one in the banner."""
+        return [alarm for alarm in (self.model.in_banner,) if alarm is not None]
+
+    def go_on(self) -> None:
+        """The alarm that was meant is acknowledged: speak of the next."""
 
     def paint(self) -> bool:
         """Bring the screen up to date; False when something is left for the next tick."""

@@ -11,6 +11,7 @@ from textual.containers import Container, Horizontal
 
 from gridtop.client import TelemetryRequest
 from gridtop.tui import keys
+from gridtop.tui.view.alarms import Alarm
 from gridtop.tui.view.choices import PANELS
 from gridtop.tui.view.layout import layout
 from gridtop.tui.view.log import has_heading
@@ -31,6 +32,7 @@ class Overview(LiveScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         *keys.GENERAL,
         *keys.TRANSPORT,
+        *keys.HOURS,
         *keys.ALARMS,
         *keys.PANELS,
         *keys.JUMPS,
@@ -80,6 +82,12 @@ class Overview(LiveScreen):
         self._timeline.paint(self.model)
         self._log.paint(self.model)
         return super().paint()
+
+    @property
+    def alarms_on_view(self) -> list[Alarm]:
+        """Those of the list, where there is one."""
+        listed = self._alarms.on_view(self.model) if self._alarms.display else []
+        return listed or super().alarms_on_view
 
     def action_follow(self) -> None:
         """Follow the newest events."""

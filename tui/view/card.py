@@ -23,30 +23,34 @@ _NARROWEST = 20
 def card_rows(event: Event, width: int, glyphs: Glyphs) -> tuple[Row, ...]:
     """The event's message, its facts, and the details of its kind, wrapped to `width` cells."""
     role: Role = event.severity if event.severity in ("warning", "critical") else "strong"
-    rows: list[Row] = [(Span(line, role),) for line in _wrapped(glyphs.plain(event.message), width)]
+    rows: list[Row] = [(Span(line, role),) for line in wrapped(glyphs.plain(event.message), width)]
     rows.append(())
     for name, value in _facts(event):
-        rows += _named(name, glyphs.plain(value), width)
+        rows += named(name, glyphs.plain(value), width)
     if says_more(event.cause, event.channel):
         why = why_rows(event.cause, event.cause_approximate, width - _NAME - 1, glyphs)
-        rows += _beside(why, "why")
+        rows += beside(why, "why")
     if event.details:
         rows.append(())
         for name, detail in event.details.items():
-            if detail is None:
+            if detail in (None, ""):
                 continue
-            rows += _named(glyphs.plain(name).replace("_", " "), glyphs.plain(_worded(detail)), width)
+            rows += named(glyphs.plain(name).replace("_", " "), glyphs.plain(_worded(detail)), width)
     rows.append(())
-    rows += _named("id", event.id, width)
+    if event.incident not in ("", event.id):
+        rows += named("incident", glyphs.plain(event.incident), width)
+    rows += named("id", event.id, width)
     return tuple(rows)
 
 
 def _facts(event: Event) -> Iterator[tuple[str, str]]:
     """What every event may have, where this one has it."""
-    yield "what", f"{event.kind} {event.transition}, {event.severity}"
-    yield "when", _when(event.time, event.row)
+    yield "what", f"{event.kind} {event.transition.replace('_', ' ')}, {event.severity}"
+    if event.priority:
+        yield "priority", event.priority
+    yield "when", moment(event.time, event.row)
     if event.since_row is not None and event.since_row != event.row:
-        yield "since", _when(event.since, event.since_row)
+        yield "since", moment(event.since, event.since_row)
     yield "rule", event.rule
     place = " ".join(part for part in (event.terminal, event.phase) if part)
     if place:
@@ -58,11 +62,14 @@ def _facts(event: Event) -> Iterator[tuple[str, str]]:
     if event.limit is not None:
         side = {"low": "low ", "high": "high ", "abs": "either way "}.get(event.direction, "")
         yield "limit", side + numbers.with_unit(event.limit, event.unit, 5)
+    if event.parent:
+        yield "stands behind", f"incident {event.parent}"
     if event.pass_number > 1:
         yield "pass", str(event.pass_number)
 
 
-def _when(time: np.datetime64 | None, row: int) -> str:
+def moment(time: np.datetime64 | None, row: int) -> str:
+    """Date and time of day where there is a clock, and the row."""
     at = instant(time)
     return f"row {row}" if at is None else f"{date_of(at)} {time_of_day(at, 3)} UTC, row {row}"
 
@@ -73,16 +80,18 @@ def _worded(detail: Detail) -> str:
     return f"{detail:.6g}" if isinstance(detail, float) else str(detail)
 
 
-def _named(name: str, value: str, width: int) -> list[Row]:
-    lines = _wrapped(value, width - _NAME - 1)
-    return _beside([(Span(line),) for line in lines], name)
+def named(name: str, value: str, width: int) -> list[Row]:
+    """A fact with its name at the left."""
+    lines = wrapped(value, width - _NAME - 1)
+    return beside([(Span(line),) for line in lines], name)
 
 
-def _beside(rows: list[Row], name: str) -> list[Row]:
+def beside(rows: list[Row], name: str) -> list[Row]:
     """Rows with a name at the left of the first."""
     heads = [f"{name[:_NAME]:<{_NAME}} "] + [" " * (_NAME + 1)] * (len(rows) - 1)
     return [(Span(head, "dim"), *row) for head, row in zip(heads, rows, strict=True)]
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def wrapped(text: str, width: int) -> list[str]:
+    """Text as lines of `width` cells; never none."""
     return textwrap.wrap(text, max(_NARROWEST, width), break_on_hyphens=False) or [""]

@@ -10,7 +10,7 @@ from itertools import islice
 
 from rich.cells import cell_len
 
-from gridtop.events import Event, Severity
+from gridtop.events import Event, Severity, Transition
 from gridtop.tui.glyphs import Glyphs
 
 from . import times
@@ -23,8 +23,17 @@ LONGEST = 5000
 _TIME, _MARK = 12, 2
 _NO_RULE, _NO_CHANNEL = 60, 100
 """Below these widths the columns give their room to the message, which nearly always names the place."""
-_ENDINGS = {"cleared": "ok", "reset": "--", "acknowledged": "ak"}
-"""What ended or was seen has its own mark instead of its severity."""
+_ENDINGS: dict[Transition, str] = {
+    "cleared": "ok",
+    "reset": "--",
+    "acknowledged": "ak",
+    "unlatched": "ul",
+    "shelved": "sh",
+    "unshelved": "us",
+    "out_of_service": "os",
+    "in_service": "is",
+}
+"""What ended, and what operators did, has its own mark instead of its severity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,10 @@ class Line:
 
     def passes(self, filter: Filter) -> bool:
         """Whether a filter lets it through."""
-        return filter.matches(self.severity, self.terminal, f"{self.rule} {self.channel} {self.message}")
+        words = f"{self.rule} {self.channel} {self.message}"
+        return filter.matches(
+            self.severity, self.terminal, words, (self.event.kind, self.event.transition.replace("_", "-"))
+        )
 
 
 def line_of(event: Event, glyphs: Glyphs) -> Line:
@@ -115,6 +127,10 @@ class EventLog:
     def lines(self) -> Sequence[Line]:
         """The lines that match the filter, oldest first."""
         return self._lines
+
+    def about(self, incident: str) -> list[Line]:
+        """What happened to one alarm, oldest first, whether a filter lets it through or not."""
+        return [line for line in self._all if line.event.incident == incident]
 
     @property
     def hidden(self) -> int:

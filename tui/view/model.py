@@ -12,8 +12,9 @@ from gridtop.client import Hello, LimitLine, Link, Snapshot, Telemetry
 from gridtop.events import Event
 from gridtop.tui.glyphs import Glyphs
 
-from . import alarms, link_words, panels, seeking, status
-from .alarms import Alarm, alarm_rows
+from . import alarms, health, link_words, panels, seeking, status
+from .alarm_rows import alarm_rows
+from .alarms import Alarm
 from .chosen import Chosen
 from .filtering import Filter
 from .graph import Curve, Limit
@@ -43,6 +44,8 @@ class Model:
         """An answer to the person's last order; stays until the next one."""
         self.keys: dict[str, str] = {}
         """The keys that the configuration gives, by the ids of the bindings."""
+        self.read_only = False
+        """Whether this screen may look and not touch."""
         self.can_restart = False
         """Whether the engine is this screen's own, so that it can start another."""
         self.begin_anew()
@@ -62,8 +65,6 @@ class Model:
         """Whether the picture of a live source stands still while events still come."""
         self._limits: dict[str, tuple[Limit, ...]] = {}
         self._stretch: Stretch | None = None
-        self._on_view = 1
-        """How many alarms can be seen: the one in the banner, or those in the list."""
         self._failure = ""
         self._lost = ""
         self._moved = self._answered = self._clock()
@@ -114,9 +115,13 @@ class Model:
         self._lost = self.glyphs.plain(reason)
 
     @property
-    def alarms_on_view(self) -> Sequence[Alarm]:
-        """The alarms that can be seen."""
-        return self.alarms[: max(1, self._on_view)]
+    def in_banner(self) -> Alarm | None:
+        """The alarm that the banner shows, None when there is none to announce."""
+        return self.alarms[0] if self.alarms and self.alarms[0].announced else None
+
+    def alarm(self, id: str) -> Alarm | None:
+        """The alarm of this id, if it is not normal yet."""
+        return next((alarm for alarm in self.alarms if alarm.id == id), None)
 
     def filter(self, text: str) -> None:
         """Show only some events."""
@@ -137,9 +142,9 @@ class Model:
         s = self.snapshot
         # NaN is not equal to itself, so the speed reached goes in as text.
         place = (_place(s), s.seq, f"{s.transport.reached:.2g}", s.counts) if s else None
-        alarm_keys = [(a.id, a.severity, a.acknowledged, a.latched, a.message) for a in self.alarms]
-        problems = s.problems if s else ()
-        return place, tuple(alarm_keys), problems, self.seq, self.problem, self.age_words, self.frozen
+        around = (s.flood, health.health_words(s.journal, s.sinks, roomy=True)) if s else None
+        about = (around, self.problems, self.problem, self.age_words)
+        return place, self.alarms, about, self.seq, self.frozen
 
     @property
     def paused(self) -> bool:
@@ -189,6 +194,11 @@ class Model:
         return f"NO ANSWER  {self._lost}" if self._lost else ""
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not work, one line each."""
+        return tuple(map(self.glyphs.plain, health.problems(self.snapshot))) if self.snapshot else ()
+
+    @property
     def last_words(self) -> tuple[str, ...]:
         """What the engine wrote before it ended, empty while it lives."""
         if self.link is None or self.link.state != "ended":
@@ -224,27 +234,26 @@ class Model:
             self.frozen,
             self.age_words if self._lost or self.problem else "",
             self.profile,
+            self.read_only,
         )
-        return status.status_row(about, s.transport, s.counts, self.alarms, width, self.glyphs)
+        return status.status_row(about, s, self.alarms, width, self.glyphs)
 
     def banner(self, width: int) -> Row:
         """The alarm banner."""
         notice = self.notice
         if self.snapshot is None and not notice and not self.problem:
             return status.empty_row(width)  # nobody knows yet whether there are alarms
-        if not notice and not self.alarms and self.snapshot:
+        flood = self.snapshot.flood if self.snapshot else None
+        if not notice and not self.in_banner and not flood and self.snapshot:
             if self.snapshot.transport.state == "ended":
                 notice = "the recording has ended: space plays it again, 0 goes to its start"
-            elif self.snapshot.problems:
-                notice = "! " + self.glyphs.plain(self.snapshot.problems[0])
-        return status.banner_row(self.alarms, self.problem, notice, width, self.glyphs)
+            elif self.problems:
+                notice = f"! {self.problems[0]}"
+        return status.banner_row(self.alarms, self.problem, notice, flood, width, self.glyphs)
 
     def alarm_list(self, width: int, height: int) -> Sequence[Row]:
-        """The active alarms, the worst first."""
-        problems = self.snapshot.problems if self.snapshot else ()
-        # Problems below take the room of a few rows at most; an alarm too many is not said to be seen.
-        self._on_view = alarms.on_view(len(self.alarms), height - 1 - bool(problems) * (height // 3))
-        return alarm_rows(self.alarms, [*map(self.glyphs.plain, problems)], width, height, self.glyphs)
+        """The alarms, the worst first."""
+        return alarm_rows(self.alarms, self.problems, width, height, self.glyphs)
 
     def time_line(self, width: int) -> Row:
         """The timeline."""
@@ -308,7 +317,7 @@ class Model:
         quantity, channel = self.chosen.quantity(number), self.chosen.choices[number].channel
         elsewhere = ""
         for alarm in self.alarms:
-            source = alarm.source
+            source = alarm.source if alarm.holds else None
             if source is None or channel is None or not quantity.concerns(source.quantity):
                 continue
             same_phase = not source.phase or not channel.phase or source.phase == channel.phase

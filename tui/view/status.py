@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gridtop.client import Counts, Transport
+from gridtop.client import AlarmState, Counts, Flood, Snapshot, Transport
 from gridtop.tui.glyphs import Glyphs
 
 from . import alarms, times
-from .alarms import Alarm
+from .alarms import ROOMY, Alarm
+from .health import health_words
 from .rows import Role, Row, Span, fit, shorten, spread, width_of
 
 _NOTICEABLE = 0.05
@@ -18,6 +19,13 @@ _NOTICEABLE = 0.05
 _LEAST_SOURCE = 10
 _WORDY = 64
 """Cells from which on the banner has room for more than the glyph and the message."""
+_STATES: dict[AlarmState, str] = {
+    "latched": " latched",
+    "returned": " gone",
+    "acknowledged": " acknowledged",
+    "latched_acknowledged": " latched, acknowledged",
+}
+"""What the banner says of an alarm that is not new."""
 _WORDS = {
     "starting": "STARTING",
     "live": "LIVE",
@@ -49,6 +57,8 @@ class About:
     """How long ago the monitor answered, when it no longer does."""
     profile: str = ""
     """How the screen suits its terminal: `ssh 4 Hz`."""
+    read_only: bool = False
+    """The screen may look and not touch."""
 
 
 def state_badge(transport: Transport, about: About) -> Span:
@@ -103,15 +113,9 @@ def connecting_row(width: int) -> Row:
     return fit((Span(" gridtop ", "title"), Span(" connecting to the monitor", "dim")), width)
 
 
-def status_row(
-    about: About,
-    transport: Transport,
-    counts: Counts,
-    active: Sequence[Alarm],
-    width: int,
-    glyphs: Glyphs,
-) -> Row:
+def status_row(about: About, snapshot: Snapshot, active: Sequence[Alarm], width: int, glyphs: Glyphs) -> Row:
     """The status line. When it gets narrow, the less important pieces give way one after another."""
+    transport = snapshot.transport
     time = None if about.by_row else times.instant(transport.time)
     pieces = [Piece((Span("gridtop", "title"),), 3), Piece((state_badge(transport, about),), 9)]
     named = Piece((Span(shorten(about.source, _LEAST_SOURCE, glyphs.ellipsis)),), 4)
@@ -125,11 +129,15 @@ def status_row(
         pieces.append(Piece((Span(speed_words(transport)),), 5))
     if transport.pass_number > 1:
         pieces.append(Piece((Span(f"pass {transport.pass_number}", "dim"),), 2))
-    if lost := count_words(counts):
+    if health := health_words(snapshot.journal, snapshot.sinks, width >= ROOMY):
+        pieces.append(Piece(health, 8))
+    if about.read_only:
+        pieces.append(Piece((Span("read only", "dim"),), 6))
+    if lost := count_words(snapshot.counts):
         pieces.append(Piece((*lost[:-1], Span(lost[-1].text.rstrip(), lost[-1].role)), 2))
     if about.profile:
         pieces.append(Piece((Span(about.profile, "dim"),), 1))
-    right = (*alarms.counts(active), Span(" "))
+    right = (*alarms.counts(active, width >= ROOMY), Span(" "))
     room = width - width_of(right) - 1
     while _total(pieces) > room and len(pieces) > 1:
         pieces.remove(min(pieces, key=lambda piece: piece.weight))
@@ -147,28 +155,40 @@ def empty_row(width: int) -> Row:
     return fit((Span(" "),), width)
 
 
-def banner_row(active: Sequence[Alarm], problem: str, notice: str, width: int, glyphs: Glyphs) -> Row:
+def banner_row(
+    active: Sequence[Alarm], problem: str, notice: str, flood: Flood | None, width: int, glyphs: Glyphs
+) -> Row:
     """What matters most just now: a failure, an answer to the person, the first alarm, or calm."""
     if problem:
         return fit((Span(" "), Span(" ! ", "alert"), Span(f" {problem}", "critical")), width)
     if notice:
-        return fit((Span(f" {notice}", "strong"),), width)
+        return fit((Span(" " + shorten(notice, width - 2, glyphs.ellipsis), "strong"),), width)
+    active = alarms.announced(active)
+    left = _flood_words(flood, width) if flood is not None else ()
     if not active:
-        return fit((Span(" no alarms", "dim"),), width)
+        return fit(left or (Span(" no alarms", "dim"),), width)
     alarm = active[0]
-    seen = " acknowledged" if alarm.acknowledged else " latched" if alarm.latched else ""
-    badge: Role = "alert" if alarm.severity == "critical" and not alarm.acknowledged else alarm.role
-    left: Row = (Span(" "), Span(f" {alarm.mark} ", badge), Span(" "))
-    if width >= _WORDY:
-        since = Span(f"{seen} since {alarm.since}  ")
-        left = (Span(" "), Span(f" {alarm.mark} {alarm.severity.upper()} ", badge), since)
-    count = (Span(f" 1/{len(active)} ", "dim"),)
+    badge: Role = "alert" if alarm.severity == "critical" and alarm.unseen and alarm.holds else alarm.role
+    left = (*left, Span(" "))
+    if width >= _WORDY and flood is None:
+        left = (*left, Span(f" {alarm.mark} {alarm.severity.upper()} ", badge))
+        left = (*left, Span(f"{_STATES.get(alarm.state, '')} since {alarm.since}  "))
+    else:
+        left = (*left, Span(f" {alarm.mark} ", badge), Span(" "))
+    count = (Span(f" {alarm.flags} ", "strong"),) if alarm.flags else ()
+    count = (*count, Span(f" 1/{len(active)} ", "dim"))
     room = width - width_of(left) - width_of(count)
     # The message usually names the place itself, so the channel's name is the first to go.
     channel = Span(f"{alarm.channel}  ", "strong")
     if width_of((channel, Span(alarm.message))) <= room:
         left, room = (*left, channel), room - width_of((channel,))
     return spread((*left, Span(shorten(alarm.message, room, glyphs.ellipsis))), count, width)
+
+
+def _flood_words(flood: Flood, width: int) -> Row:
+    """`FLOOD 23 alarms in 10 min, 15 collapsed`, in short where the first alarm needs the room."""
+    words = f" {flood.recent} alarms in 10 min, {flood.collapsed} collapsed "
+    return (Span(" "), Span(" FLOOD ", "badge"), Span(words if width >= _WORDY else f" {flood.recent}"))
 
 
 def _total(pieces: Sequence[Piece]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from gridtop.client import Transport
-from gridtop.events import SEVERITIES, Event
+from gridtop.events import SEVERITIES, Event, Transition
 from gridtop.tui.glyphs import Glyphs
 
 from . import times
@@ -17,7 +17,7 @@ REMEMBERED = 20_000
 """Rows that are marked; the oldest mark gives way."""
 _LIVE_SECONDS = 3600
 """What a live source shows: the last hour."""
-_ENDINGS = ("cleared", "reset", "acknowledged", "eased")
+_BEGINNINGS: tuple[Transition, ...] = ("raised", "escalated", "latched", "noticed")
 _MARKS: tuple[tuple[str, Role], ...] = ((".", "plain"), ("!", "warning"), ("X", "critical"))
 _CROWD = 3
 """Events in one cell from which information shows as `:`."""
@@ -52,7 +52,7 @@ class Timeline:
     def add(self, events: Iterable[Event]) -> None:
         """Mark where these events began."""
         for event in events:
-            if event.transition not in _ENDINGS:
+            if event.transition in _BEGINNINGS:
                 row = event.row if event.since_row is None else event.since_row
                 self._worst[row] = max(self._worst.get(row, 0), SEVERITIES.index(event.severity))
                 self.revision += 1
