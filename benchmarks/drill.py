@@ -40,9 +40,14 @@ import time
 
 import numpy as np
 
-from gridtop.api import Block, Channel, ChannelSet, Settings
+from gridtop.api import Block, Channel, ChannelSet, Settings, SourceSpec, hookimpl
 
 CHANNELS = 4
+
+
+@hookimpl
+def gridtop_sources():
+    return [SourceSpec("restless", Restless, "crosses its limits all the time")]
 
 
 class Restless:
@@ -192,7 +197,7 @@ async def _until(reached: Callable[[], bool], engine: subprocess.Popen[bytes], p
     end = time.monotonic() + patience
     while not reached():
         if engine.poll() is not None:
-            raise RuntimeError(f"the engine ended by itself with {engine.returncode}")
+            raise RuntimeError(f"the engine ended by itself with exit code {engine.returncode}: engine.log")
         if time.monotonic() > end:
             engine.kill()
             raise TimeoutError("the engine did not get there")

@@ -1,7 +1,9 @@
-"""Headless replay with limits on all voltage, current and frequency channels, as a share of reading alone.
+"""Headless replay with limits on all voltage, current and frequency channels, as a share of reading alone,
+and what a journal on disk costs it.
 
 Both run over the same recording in the same process: first the recording is only read, then it is replayed
-at full speed through quantities and alarm rules. Prints rows/s of both and the ratio.
+at full speed through quantities and alarm rules, by turns with events in memory and with a journal and a
+sink that is owed each of them. Prints rows/s and the ratios.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import gzip
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from gridtop.config import assignment, load
@@ -38,10 +41,16 @@ def main() -> None:
         config = Path(folder) / "config.yaml"
         config.write_text(LIMITS)
         reading = max(_read(recording) for _ in range(REPEATS))
-        replaying = max(asyncio.run(_replay(config, recording)) for _ in range(REPEATS))
+        replaying = kept = 0.0
+        for turn in range(REPEATS):
+            replaying = max(replaying, asyncio.run(_replay(config, recording)))
+            journal = [assignment("journal.path", f"{folder}/{turn}.db")]
+            journal += [f"sinks.log={{type: jsonl, path: {folder}/log}}"]
+            kept = max(kept, asyncio.run(_replay(config, recording, journal)))
     print(f"reading alone           {reading:10,.0f} rows/s")
     print(f"replay with 28 limits   {replaying:10,.0f} rows/s")
     print(f"share                   {replaying / reading:10.2f}")
+    print(f"with journal and sink   {kept:10,.0f} rows/s   {kept / replaying:.2f} of without")
 
 
 def _longer_recording(folder: Path) -> Path:
@@ -63,10 +72,9 @@ def _read(path: Path) -> float:
     return rows / (time.perf_counter() - started)
 
 
-async def _replay(config: Path, recording: Path) -> float:
-    configuration = load(
-        config, overrides=[assignment("source.path", str(recording))], environment=os.environ
-    )
+async def _replay(config: Path, recording: Path, overrides: Sequence[str] = ()) -> float:
+    overrides = [assignment("source.path", str(recording)), *overrides]
+    configuration = load(config, overrides=overrides, environment=os.environ)
     monitor = Monitor(configuration, stop_at_end=True, keep_history=False)
     started = time.perf_counter()
     await monitor.run()
