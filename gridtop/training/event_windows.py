@@ -28,6 +28,7 @@ from gridtop.training.datasets import FeatureReader, choose_features, class_name
 from gridtop.training.forests import FittedForest, fit_random_forest
 from gridtop.training.lessons import Lesson
 from gridtop.training.operator_classes import CLASSES, OUTPUTS, View, class_of, event_at
+from gridtop.training.plots import drawn, plot_confusion
 from gridtop.training.window_scores import out_of_fold, scores_of
 from gridtop.training.window_triggers import set_trigger
 
@@ -285,7 +286,9 @@ def teach(
         x, rng.permutation(len(x)), FOLDS, lambda chosen, i: fit(chosen, 0.4 + 0.4 * i / FOLDS)
     )
     calibration = calibrate(np.clip(guesses, 0.0, 1.0), y)
-    honest = scores_of(_calibrated(guesses, y, held_out), y, held_out, classes, split)
+    said = _calibrated(guesses, y, held_out)
+    honest = scores_of(said, y, held_out, classes, split)
+    confused = np.bincount(y * len(classes) + said.argmax(axis=1), minlength=len(classes) ** 2)
     flattering = scores_of(
         _calibrated(leaking, y, np.arange(len(y))), y, held_out, classes, "random rows: leaking", leaking=True
     )
@@ -323,7 +326,12 @@ def teach(
             "an event that overlaps another shows only if it opens a window of its own",
         ),
     )
-    return card, {MODEL: forest.onnx, TREES: forest.trees.to_bytes()}
+    occur = np.unique(y)  # a row of a class that is not there would say that nothing of it was found
+    table = confused.reshape(len(classes), len(classes))
+    if np.isin(said.argmax(axis=1), occur).all():
+        classes, table = [classes[i] for i in occur], table[np.ix_(occur, occur)]
+    plot = drawn(lambda path: plot_confusion(table, classes, path))
+    return card, {MODEL: forest.onnx, TREES: forest.trees.to_bytes(), "confusion.svg": plot}
 
 
 def _calibrated(guesses: Floats, y: Integers, groups: Integers) -> Floats:

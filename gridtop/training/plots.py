@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,6 +233,14 @@ def plot_losses(training: npt.ArrayLike, validation: npt.ArrayLike, best_epoch: 
         axes.legend(loc="upper right")
 
 
+def drawn(draw: Callable[[Path], object]) -> bytes:
+    """The bytes of what is drawn into a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plot.svg"
+        draw(path)
+        return path.read_bytes()
+
+
 @contextmanager
 def _axes(path: Path, inches: tuple[float, float], rows: tuple[int, ...] = (1,)) -> Iterator[Any]:
     """Axes to draw on, written to `path` afterwards as SVG, or as PNG where it ends like that."""
@@ -242,8 +251,8 @@ def _axes(path: Path, inches: tuple[float, float], rows: tuple[int, ...] = (1,))
         raise GridtopError("the pictures of a model need matplotlib: pip install 'gridtop[train]'") from None
     with rc_context(_STYLE):
         figure = Figure(figsize=inches, layout="constrained")
-        drawn = figure.subplots(len(rows), height_ratios=rows)
-        yield drawn
+        axes = figure.subplots(len(rows), height_ratios=rows)
+        yield axes
         # Without a date the same numbers give the same bytes.
         metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else None
         figure.savefig(path, dpi=110, metadata=metadata)

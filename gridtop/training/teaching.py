@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,7 @@ from gridtop.training.datasets import Dataset, FeatureReader
 from gridtop.training.estimators import Estimator, Fitted
 from gridtop.training.held_out import SPLIT_NAMES, HeldOut, Step, cross_validated, own_file_scores
 from gridtop.training.lessons import Lesson
-from gridtop.training.plots import plot_confusion, plot_losses, plot_reliability, plot_scores
+from gridtop.training.plots import drawn, plot_confusion, plot_losses, plot_reliability, plot_scores
 
 PARITY_ROWS = 20_000
 CALIBRATION_SHARE = 4
@@ -140,14 +138,14 @@ def _calibrated(judged: HeldOut, files: dict[str, bytes]) -> dict[str, Any]:
     if (y == 0).any():
         found["quantiles"] = quantiles = QuantileTable.fit(highest[y == 0])
         thresholds = _known_quantiles(quantiles.at)
-        files["scores.svg"] = _drawn(
+        files["scores.svg"] = drawn(
             lambda path: plot_scores(highest[y == 0], highest[y > 0], thresholds, path, unit="probability")
         )
     event = 1.0 - probabilities[:, 0]
-    files["reliability.svg"] = _drawn(lambda path: plot_reliability(event, y > 0, path))
+    files["reliability.svg"] = drawn(lambda path: plot_reliability(event, y > 0, path))
     if judged.confusion is not None and len(judged.data.classes) <= _MOST_CLASSES:
         matrix = judged.confusion
-        files["confusion.svg"] = _drawn(lambda path: plot_confusion(matrix.counts, matrix.classes, path))
+        files["confusion.svg"] = drawn(lambda path: plot_confusion(matrix.counts, matrix.classes, path))
     return found
 
 
@@ -188,13 +186,13 @@ def _anomaly_model(
                 "rows": int(np.count_nonzero(learned & data.ordinary)),
             },
         }
-        files["losses.svg"] = _drawn(
+        files["losses.svg"] = drawn(
             lambda path: plot_losses(network.training_loss, network.validation_loss, network.best_epoch, path)
         )
     quiet = nines.apply(scores[np.isfinite(scores)])
     events = nines.apply(fitted.score(data.x[~learned & data.truth])[:, 0])
     thresholds = {f"q{100 * share:g}": nines.quantile(share) for share in _THRESHOLDS}
-    files["scores.svg"] = _drawn(lambda path: plot_scores(quiet, events, thresholds, path, unit="nines"))
+    files["scores.svg"] = drawn(lambda path: plot_scores(quiet, events, thresholds, path, unit="nines"))
     names = ", ".join(recordings[k].name for k in kept)
     what = f"the last quarter of {names}" if np.isfinite(begin) else names
     parts["parity"] = tuple(parity.to_dict() for parity in parities)
@@ -258,13 +256,6 @@ def _known_quantiles(at: Callable[[float], float]) -> dict[str, float]:
 
 def _spaced(x: Floats, most: int) -> Floats:
     return x[:: max(1, len(x) // most)]
-
-
-def _drawn(draw: Callable[[Path], object]) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "plot.svg"
-        draw(path)
-        return path.read_bytes()
 
 
 def versions(estimator: Estimator) -> dict[str, str]:
