@@ -167,7 +167,8 @@ class Sink(Protocol):
     (standard output): it gets events as they are published and nothing is kept for it. `batch` is the
     largest number of events in one `send` (1 where a receiver takes them one by one; 64 when not given),
     `at_once` how many `send`s may be under way at the same time (1 when not given; events of one incident
-    never are).
+    never are). `patience` is how many seconds one `send` may take (30 when not given), `usual_rate` how many
+    events a minute it gets where the configuration gives no `rate` (no bound when not given).
     """
 
     Config: ClassVar[type[BaseModel]]

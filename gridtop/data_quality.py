@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,15 @@ class DataQuality:
         self._pass = pass_number
         self._told = np.zeros(len(channels), dtype=np.bool_)
         self._missing = self._unreadable = self._infinite = 0
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The channels whose first unreadable cell was told."""
+        return tuple(name for name, told in zip(self._channels.names, self._told, strict=True) if told)
+
+    def restore(self, told: Collection[str]) -> None:
+        """Go on where an earlier run stopped that had told these."""
+        self._told |= np.isin(self._channels.names, list(told))
 
     def take(self) -> Found:
         """What was counted since the last call."""

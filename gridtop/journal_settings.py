@@ -13,7 +13,7 @@ MEGABYTE = 1_000_000
 
 
 class JournalSettings(BaseModel):
-    """Without a path events live in memory, unless there are sinks to which something could be owed."""
+    """Without a path all of it lives in memory, what is owed to sinks as well."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

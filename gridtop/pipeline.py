@@ -23,7 +23,7 @@ from gridtop.config import Configuration
 from gridtop.data_quality import DataQuality
 from gridtop.detected import Detected, Failure
 from gridtop.detection import Detection
-from gridtop.errors import ConfigurationError, GridtopError
+from gridtop.errors import ConfigurationError
 from gridtop.events import Event, event_id
 from gridtop.orders import Order
 from gridtop.quality import QualityChecks
@@ -91,6 +91,8 @@ class Pipeline:
             self._detection = Detection(
                 self._detectors, self.channels, live, site=configuration.site, inputs=configuration.directory
             )
+        # Later it could not be told apart from a failure at work.
+        self._unbuilt = {status.name for status in self._detection.statuses() if status.state == "failed"}
         try:
             self._rules = self._bind()
         except BaseException:
@@ -121,19 +123,26 @@ class Pipeline:
         """Everything about the alarms that later events depend on, for JSON."""
         return self._alarms.state()
 
-    def restore(self, state: Mapping[str, Any], pass_number: int) -> list[Event]:
+    def remembered(self) -> dict[str, Any]:
+        """What beside the alarms must not be told again, for JSON."""
+        return {"unreadable": self._data_quality.told}
+
+    def restore(
+        self, state: Mapping[str, Any], remembered: Mapping[str, Any], pass_number: int
+    ) -> list[Event]:
         """Go on with the alarms of an earlier run, in a pass; nothing has been judged yet.
 
-        Returns the ends of alarms whose rules have changed since. A state that cannot be read is left out.
+        Returns the ends of alarms whose rules have changed since. GridtopError for a state that cannot be
+        read: then there are no alarms.
         """
         self._begin(pass_number)
+        unreadable = remembered.get("unreadable", ())
+        self._data_quality.restore([name for name in unreadable if isinstance(name, str)])
         try:
-            events = self._alarms.restore(state)
-        except GridtopError:
-            events = []
-        self._alarms.pass_number = pass_number
-        self._look()
-        return events
+            return self._alarms.restore(state)
+        finally:
+            self._alarms.pass_number = pass_number
+            self._look()
 
     def changed_to(self, configuration: Configuration) -> tuple[Pipeline, list[Event]]:
         """The pipeline that goes on from here with other limits, detectors or alarm rules.
@@ -142,7 +151,11 @@ class Pipeline:
         fit the stream; then nothing has happened.
         """
         changed = Pipeline(configuration, self._measured, self._identity, self._live, self)
-        events = changed._alarms.restore(self._alarms.state())
+        try:
+            events = changed._alarms.restore(self._alarms.state())
+        except BaseException:
+            changed.let_go_of(self)
+            raise
         changed._look()
         return changed, events
 
@@ -201,14 +214,18 @@ class Pipeline:
         events = self._data_quality.process(block) + judged
         return Result(extended, sorted(events, key=lambda event: event.order), detected)
 
-    async def warm_up(self, block: Block) -> Block:
-        """A block that an earlier run has judged, with its quantities: detectors and quantities learn what
-        came before, and nothing is told again. The alarms are `restore`d, not learnt."""
+    async def warm_up(self, block: Block, begun: int) -> Result:
+        """A block that an earlier run has judged: detectors and quantities learn what came before.
+
+        The alarms are `restore`d, not learnt, and nothing is told again, except what is so anew: that a
+        detector cannot be built, at the row where the pass has `begun`.
+        """
         extended = await asyncio.to_thread(self._checked_and_extended, block)
-        await self._detection.score(extended)
+        detected = await self._detection.score(extended)
         await asyncio.to_thread(self._short_circuits.process, extended)
-        self._data_quality.process(block)
-        return extended
+        failures = [failure for failure in detected.failures if failure.detector in self._unbuilt]
+        events = [self._failure(replace(block, row=begun), failure) for failure in failures]
+        return Result(extended, events, detected)
 
     def begin_pass(self, number: int) -> list[Event]:
         """Start afresh: detectors, delays and counts forget; the open alarms' `reset` events are returned."""

@@ -20,16 +20,19 @@ REMEMBERED = 20_000
 class Publishing:
     """What one run has published, in order of sequence numbers.
 
-    `journal` is open; whoever made it and the delivery closes them. The delivery may be exchanged.
+    `journal` is open; whoever made it and the delivery closes them.
     """
 
     def __init__(self, journal: Journal, delivery: Delivery, wall: Callable[[], float]) -> None:
         self._journal = journal
-        self.delivery = delivery
+        self._delivery = delivery
         self._wall = wall
         self._events: deque[Event] = deque(maxlen=REMEMBERED)
         self._news = asyncio.Condition()
         self._in_order = asyncio.Lock()
+        self._under_way: set[asyncio.Task[tuple[Event, ...]]] = set()
+        self._outgoing: deque[tuple[Event, ...]] = deque()
+        self._handing = asyncio.Lock()
         self.seq = journal.newest
         """The number of the newest event there has been."""
         self.worst: Severity | None = None
@@ -37,30 +40,46 @@ class Publishing:
         self.by_severity: Counter[str] = Counter()
 
     async def commit(self, events: Iterable[Event], saved: Saved | None = None) -> tuple[Event, ...]:
-        """Put the events on disk, with where the source stands. Returns what the sinks are to be `handed`.
+        """Put the events on disk, with where the source stands; the next `hand` gives them to the sinks.
 
-        An event that the journal has already (the same recording is played again) is told to those who read
-        this run's output, and to nobody else.
+        Returns them as they are told. An event that the journal has already (the same recording is played
+        again) is told to those who read this run's output, and to nobody else. What has begun is completed,
+        even if whoever asked for it is cancelled.
         """
-        events = tuple(events)
+        task = asyncio.create_task(self._commit(tuple(events), saved), name="commit")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def hand(self) -> None:
+        """Hand what is committed to the sinks, in order; waits for slow streams, never for a sink with an
+        outbox."""
+        async with self._handing:
+            while self._outgoing:
+                await self._delivery.send(self._outgoing.popleft())
+
+    async def settle(self) -> None:
+        """Wait for the commits that are under way: what they say they said to whoever asked for them."""
+        while self._under_way:
+            await asyncio.wait(tuple(self._under_way))
+
+    async def _commit(self, events: tuple[Event, ...], saved: Saved | None) -> tuple[Event, ...]:
         async with self._in_order:
             published = await self._journal.commit(events, saved)
             self._events.extend(published)
             self.seq = max(self.seq, *(event.seq for event in published), 0)
-        for event in events:
-            self.by_severity[event.severity] += 1
-            if event.transition in ("raised", "escalated"):
-                self.worst = max(self.worst or "info", event.severity, key=SEVERITIES.index)
+            for event in events:
+                self.by_severity[event.severity] += 1
+                if event.transition in ("raised", "escalated"):
+                    self.worst = max(self.worst or "info", event.severity, key=SEVERITIES.index)
+            new = {event.id: event for event in published}
+            told = tuple(new.get(event.id) or replace(event, wall=self._wall()) for event in events)
+            if told:
+                self._outgoing.append(told)
         if published:
             async with self._news:
                 self._news.notify_all()
-        new = {event.id: event for event in published}
-        return tuple(new.get(event.id) or replace(event, wall=self._wall()) for event in events)
-
-    async def hand(self, events: Sequence[Event]) -> None:
-        """Hand committed events to the sinks; waits for slow streams, never for a sink with an outbox."""
-        if events:
-            await self.delivery.send(events)
+        return told
 
     def events(self, after: int = 0, limit: int = 500) -> tuple[Event, ...]:
         """The oldest `limit` remembered events with a sequence number above `after`."""

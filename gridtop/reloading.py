@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
-from gridtop.config import Configuration
+from gridtop.config import Configuration, PluginInstance, SinkInstance
+from gridtop.errors import GridtopError
+from gridtop.problems import InvalidConfiguration
+
+Instance = TypeVar("Instance", bound=PluginInstance)
 
 AT_ONCE = ("limits", "detectors", "alarms", "sinks", "screen")
 """Sections that take effect while the engine runs."""
@@ -15,10 +19,30 @@ NEXT_START = ("source", "speed", "loop", "channels", "site", "quality", "journal
 """What is only looked at when an engine starts: streams, journals and sockets are open already."""
 
 
+def aligned(running: Configuration, changed: Configuration) -> Configuration:
+    """The changed configuration, in which plugins whose settings are the same are those that run.
+
+    Files of plugins are read anew with every configuration, which makes other classes of them; an engine
+    keeps those it started with.
+    """
+    return replace(
+        changed,
+        source=_aligned(running.source, changed.source),
+        detectors={n: _aligned(running.detectors.get(n), one) for n, one in changed.detectors.items()},
+        sinks={n: _aligned(running.sinks.get(n), one) for n, one in changed.sinks.items()},
+    )
+
+
 def merged(running: Configuration, changed: Configuration) -> Configuration:
     """The configuration that is in force from now on: what can change is the changed one's."""
     fresh = {name: getattr(changed, name) for name in (*AT_ONCE, "plugin_problems", "profiles", "origins")}
     return replace(running, **fresh)
+
+
+def exchanged(running: Configuration, changed: Configuration) -> tuple[dict[str, SinkInstance], set[str]]:
+    """The sinks that are new or have changed, and the names of those that are gone."""
+    fresh = {name: sink for name, sink in changed.sinks.items() if running.sinks.get(name) != sink}
+    return fresh, set(running.sinks) - set(changed.sinks)
 
 
 def difference(running: Configuration, changed: Configuration) -> str:
@@ -32,6 +56,23 @@ def difference(running: Configuration, changed: Configuration) -> str:
     if later:
         words += f"; {', '.join(later)} changed as well: that takes effect at the next start"
     return words
+
+
+def refusal(error: GridtopError) -> str:
+    """Why a configuration is not taken, in one line: each mistake with its place."""
+    if isinstance(error, InvalidConfiguration):
+        why = "; ".join(problem.headline for problem in error.problems)
+    else:
+        why = "; ".join(line.strip() for line in str(error).splitlines())
+    return f"the configuration was not reloaded, everything goes on as before: {why}"
+
+
+def _aligned(running: Instance | None, changed: Instance) -> Instance:
+    if running is None or running.type != changed.type:
+        return changed
+    if running.config.model_dump() != changed.config.model_dump():
+        return changed
+    return replace(changed, target=running.target, config=running.config)
 
 
 def _differs(running: Configuration, changed: Configuration, name: str) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,8 @@ class Replay:
 
     `stop_at_end` ends the stream with the recording; otherwise it waits there for a command.
     `block_frames` fixes the size of blocks (tests show that it changes nothing). `start` is the row and the
-    pass to begin with: where an earlier run stopped; frames before it come first, as context.
+    pass to begin with: where an earlier run stopped. Frames before it come first, as context, but none from
+    before `context_from`, where that pass began.
     """
 
     def __init__(
@@ -75,9 +76,11 @@ class Replay:
         stop_at_end: bool = False,
         block_frames: int | None = None,
         start: tuple[int, int] = (0, 1),
+        context_from: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
+        self._seekable = source if isinstance(source, Seekable) and not source.live else None
         self._channels = channels
         self._speed = check_speed(speed)
         self._loop = loop
@@ -90,6 +93,7 @@ class Replay:
         self._chunk: Block | None = None
         self._judged_from, self._pass = start  # rows before the first are context
         self._context_seconds = RESUMED_CONTEXT
+        self._context_from = context_from
         self._goal: int | None = None
         self._steps = 0
         self._row = self._judged_from
@@ -103,7 +107,7 @@ class Replay:
 
     def transport(self) -> Transport:
         """Where the replay stands now."""
-        extent = self._source.extent if isinstance(self._source, Seekable) else None
+        extent = self._seekable.extent if self._seekable is not None else None
         timed = self._channels.clock == "utc"
         return Transport(
             self._state,
@@ -150,9 +154,9 @@ class Replay:
 
     def seek(self, row: int) -> None:
         """Go to a row; while paused, its frame is shown. Begins a new pass. Live sources do not seek."""
-        if self._source.live or not isinstance(self._source, Seekable):
+        if self._seekable is None:
             return
-        extent = self._source.extent
+        extent = self._seekable.extent
         self._goal = max(0, row if extent is None else min(row, extent.frames - 1))
         if self._state in ("paused", "ended"):
             self._state, self._steps = "paused", 1
@@ -160,12 +164,17 @@ class Replay:
 
     async def seek_time(self, moment: np.datetime64) -> None:
         """Go to the first row at or after a time."""
-        if not self._source.live and isinstance(self._source, Seekable):
-            self.seek(await self._source.row_at(moment))
+        if self._seekable is not None:
+            self.seek(await self._seekable.row_at(moment))
 
     # What the monitor asks
 
-    async def portions(self) -> AsyncIterator[Portion]:
+    @property
+    def judged_from(self) -> int:
+        """The first row of the present pass that is judged; what comes before it is context."""
+        return self._judged_from
+
+    async def portions(self) -> AsyncGenerator[Portion]:
         """Every portion in order, each when it is due; ends with the recording if it was asked to."""
         try:
             while True:
@@ -254,7 +263,8 @@ class Replay:
     async def _filled_chunk(self) -> Block | None:
         while self._chunk is None or not len(self._chunk):
             if self._stream is None:
-                self._stream = self._source.blocks(max(0, self._judged_from - self._context_frames()))
+                first = max(self._context_from, self._judged_from - self._context_frames())
+                self._stream = self._source.blocks(first)
             block = await self._read(self._stream)
             if self._goal is not None:
                 return None
@@ -275,7 +285,7 @@ class Replay:
         await self._close_stream()
         self._goal, self._chunk = None, None
         self._judged_from, self._row = row, row
-        self._context_seconds = CONTEXT
+        self._context_seconds, self._context_from = CONTEXT, 0
         self._pass += 1
         self._restart_clock()
 

@@ -367,7 +367,7 @@ async def events_of(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch)
         "detectors: {data_quality: {type: data_quality}}",
     )
     configuration = load(config, overrides=["source.speed=max"], environment=os.environ)
-    monkeypatch.setattr("gridtop.monitor._built", lambda *_: ListSource(block))
+    monkeypatch.setattr("gridtop.building._built", lambda *_: ListSource(block))
     monitor = Monitor(configuration, stop_at_end=True)
     await monitor.run()
     return monitor.events()

@@ -102,7 +102,7 @@ def command(
         raise click.UsageError("--follow has no end, --until is one")
     if since is not None and until is not None and until <= since:
         raise click.UsageError("--until is not after --since")
-    path = journal if journal is not None else _configured(config)
+    path = journal if journal is not None else configured_journal(config)
     choice = Choice(since, until, severity or "info", rules, kinds)  # type: ignore[arg-type]
     show = _as_json if as_json else _as_line
     with Reader(path) as reader:
@@ -158,7 +158,7 @@ def _as_line(event: Event) -> str:
     return clean(line, _LONGEST_LINE)
 
 
-def _configured(config: Path | None) -> Path:
+def configured_journal(config: Path | None) -> Path:
     """The journal that a configuration names; of the rest nothing is looked at, and no plugin is loaded."""
     from pydantic import ValidationError
 

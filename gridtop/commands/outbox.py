@@ -105,11 +105,10 @@ def retry(
     A running engine tries them within a few seconds, else the next one does.
     """
     from gridtop.journal.letters import retry as revive
-    from gridtop.journal.owed_listing import hasten
 
     _one_of(dead, all_of_them)
     path, numbers = _journal(journal, config), seqs or None
-    waiting = hasten(path, sink, numbers) if all_of_them or (seqs and not dead) else 0
+    waiting = revive(path, sink, numbers, waiting=True) if all_of_them or (seqs and not dead) else 0
     revived = revive(path, sink, numbers)
     click.echo(f"due now: {_dead_letters(revived)}, {waiting} that waited for the next attempt")
 
@@ -147,9 +146,9 @@ def _one_of(dead: bool, all_of_them: bool) -> None:
 
 
 def _journal(journal: Path | None, config: Path | None) -> Path:
-    from gridtop.commands.events import _configured
+    from gridtop.commands.events import configured_journal
 
-    return journal if journal is not None else _configured(config)
+    return journal if journal is not None else configured_journal(config)
 
 
 def _as_json(letter: Letter) -> str:

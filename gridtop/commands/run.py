@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from gridtop.errors import Exit, GridtopError
 from gridtop.service import ServiceManager, keep_alive
 
 if TYPE_CHECKING:
+    from gridtop.api_settings import ApiSettings
     from gridtop.config import Configuration
     from gridtop.contracts import Sink
     from gridtop.monitor import Monitor
@@ -108,17 +109,14 @@ def command(
     read = functools.partial(chosen_configuration, **_with_overrides(chosen, journal, fresh, listen))
     configuration = read()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="gridtop: %(message)s")
-    listening = None if no_serve else _listening(place)
-    try:
+    with contextlib.ExitStack() as places:
+        listening, api = None, configuration.api
+        if not no_serve and (listening := _listening(place, needed=api.listen is not None)):
+            places.callback(listening.close)
+            api = _with_token(api, listening, places)
         stop_at_end = until_end or not (stay or configuration.loop)
-        configuration, token = _with_token(configuration, listening)
-        orders = _Orders(stop_at_end, duration, fail_on, quiet, listening, ready_fd, read)
+        orders = _Orders(stop_at_end, duration, fail_on, quiet, listening, api, ready_fd, read)
         return asyncio.run(_run(configuration, orders))
-    finally:
-        if listening is not None:
-            listening.close()
-        if token is not None:
-            token.unlink(missing_ok=True)
 
 
 def _with_overrides(
@@ -137,22 +135,27 @@ def _with_overrides(
     return {**chosen, "overrides": tuple(overrides)}
 
 
-def _with_token(
-    configuration: Configuration, listening: Listening | None
-) -> tuple[Configuration, Path | None]:
-    """The configuration with a token for the API over TCP where it needs one and names none: a new one for
-    this run, in a file beside the socket that only this user can read."""
-    api = configuration.api
-    if listening is None or api.listen is None or api.auth == "none" or api.token is not None:
-        return configuration, None
+def _with_token(api: ApiSettings, listening: Listening, places: contextlib.ExitStack) -> ApiSettings:
+    """The settings with a token for the API over TCP where it needs one and they name none: a new one for
+    this run, in a file beside the socket that only this user can read. `places` removes it."""
+    if api.listen is None or api.auth == "none" or api.token is not None:
+        return api
     from pydantic import SecretStr
 
-    token, path = secrets.token_urlsafe(32), listening.path.with_suffix(".token")
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token)
-    _log.warning("the token of the API over TCP is in %s, until this run ends", path)
-    return replace(configuration, api=api.model_copy(update={"token": SecretStr(token)})), path
+    token, path = secrets.token_urlsafe(32), listening.path.with_name(f"{listening.path.stem}.token")
+    if path == listening.path:
+        raise click.UsageError(f"the token of the API goes to {path}; give the socket another name")
+    places.callback(path.unlink, missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(token)
+    except OSError as error:
+        raise GridtopError(
+            f"the token of the API cannot be written to {path}: {error.strerror}; set api.token"
+        ) from error
+    _log.warning("the token of the API over TCP is in %s until this run ends", path)
+    return api.model_copy(update={"token": SecretStr(token)})
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class _Orders:
     fail_on: str | None
     quiet: bool
     listening: Listening | None
+    api: ApiSettings
     ready_fd: int | None
     read: Callable[[], Configuration]
 
@@ -204,14 +208,15 @@ async def _run(configuration: Configuration, orders: _Orders) -> int:
     return Exit.ALARMS if failed else Exit.OK
 
 
-def _listening(place: str | None) -> Listening | None:
-    """The socket for screens. Without one that was asked for the run fails; else it goes on unserved."""
+def _listening(place: str | None, needed: bool) -> Listening | None:
+    """The socket for screens. Without one that was asked for or is needed the run fails; else it goes on
+    unserved."""
     from gridtop import sockets
 
     try:
         return sockets.Listening(sockets.resolved(place) if place else sockets.fresh())
     except GridtopError as error:
-        if place:
+        if place or needed:
             raise
         _log.warning("screens cannot attach: %s", error)
         return None
@@ -219,22 +224,30 @@ def _listening(place: str | None) -> Listening | None:
 
 @contextlib.asynccontextmanager
 async def _served(monitor: Monitor, configuration: Configuration, orders: _Orders) -> AsyncIterator[None]:
-    """Serve the monitor while it runs, from the moment that the server is there."""
+    """Serve the monitor while it runs, from the moment that the server is there.
+
+    GridtopError at the end when it could not be served where it was asked to be.
+    """
     if orders.listening is None:
         yield
         return
-    serving = asyncio.create_task(
-        _serve(monitor, configuration, orders.listening, orders.ready_fd), name="server"
-    )
+    served = _serve(monitor, configuration, orders.listening, orders.api, orders.ready_fd)
+    serving = asyncio.create_task(served, name="server")
     try:
         yield
     finally:
         serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        [outcome] = await asyncio.gather(serving, return_exceptions=True)
+    if isinstance(outcome, GridtopError):
+        raise outcome
 
 
 async def _serve(
-    monitor: Monitor, configuration: Configuration, listening: Listening, ready_fd: int | None
+    monitor: Monitor,
+    configuration: Configuration,
+    listening: Listening,
+    api: ApiSettings,
+    ready_fd: int | None,
 ) -> None:
     # The HTTP library takes a third of a second to import: measurements come first.
     try:
@@ -246,16 +259,21 @@ async def _serve(
     server: Any = None
     try:
         module = await asyncio.to_thread(importlib.import_module, "gridtop.server")
-        server = module.Server(monitor, configuration.api, inputs=configuration.directory)
+        server = module.Server(monitor, api, inputs=configuration.directory)
         await server.start(listening.socket)
-        if configuration.api.listen is not None:
+        if api.listen is not None:
             host, port = await server.listen_tcp()
-            _log.info("the API listens at %s port %d", host, port)
+            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            # With port 0 nobody knows it otherwise.
+            _log.warning("the API listens at http%s://%s", "s" if api.tls else "", place)
         if ready_fd is not None:
             from gridtop.engine import say_ready
 
             say_ready(ready_fd)
         await asyncio.Event().wait()
+    except GridtopError:
+        monitor.stop()  # whoever asked for it relies on it
+        raise
     except Exception:
         _log.exception("screens cannot attach")
         if ready_fd is not None:
@@ -294,8 +312,14 @@ def _obey_signals(monitor: Monitor, read: Callable[[], Configuration], manager: 
 
     async def reload() -> None:
         manager.reloading()
-        await monitor.reload(read)
-        manager.ready()
+        try:
+            await monitor.reload(read)
+        except GridtopError:
+            pass  # it never opened: the run ends with that
+        except Exception:
+            _log.exception("the configuration was not reloaded")
+        finally:
+            manager.ready()
 
     def hang_up() -> None:
         if sys.stdin is not None and sys.stdin.isatty():
@@ -325,7 +349,12 @@ async def _serve_manager(monitor: Monitor, manager: ServiceManager) -> None:
         told = [f"{snapshot.counts.frames} frames", f"{len(snapshot.alarms)} alarms", *snapshot.problems]
         return ", ".join(told)
 
-    await keep_alive(manager, lambda: monitor.snapshot().counts.frames, resting, words)
+    def progress() -> tuple[int, int]:
+        # Frames from before a restart, from which detectors learn, are not counted; they move the row.
+        snapshot = monitor.snapshot()
+        return snapshot.counts.frames, snapshot.transport.row
+
+    await keep_alive(manager, progress, resting, words)
 
 
 async def _show_progress(monitor: Monitor, quiet: bool) -> None:

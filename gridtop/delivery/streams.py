@@ -62,6 +62,7 @@ class Stream:
         self._waiting = 0
         self._problem = ""
         self._gone = False
+        self._closed = False
         self._worker: asyncio.Task[None] | None = None
 
     @property
@@ -109,18 +110,19 @@ class Stream:
             timer.cancel()
             self._worker.cancel()
             await asyncio.gather(self._worker, drained, timer, return_exceptions=True)
+        self._closed = True
         if self._waiting:
             self.counters.add("dropped", "closed", self._waiting)
         self._problem = self._problem or await self.receiver.close()
 
     async def _enqueue(self, event: Event) -> None:
-        while self._queue.full() and not self._problem:
+        while self._queue.full() and not self._problem and not self._closed:
             await self._sleep(_GLANCE)
         self._enqueue_now(event)
 
     def _enqueue_now(self, event: Event) -> None:
-        if self._gone or self._queue.full():
-            self.counters.add("dropped", "gone" if self._gone else "full")
+        if self._gone or self._closed or self._queue.full():
+            self.counters.add("dropped", "gone" if self._gone else "closed" if self._closed else "full")
         else:
             self._queue.put_nowait(event)
             self._waiting += 1

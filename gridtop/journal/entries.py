@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from gridtop.events import Event
 from gridtop.journal.records import Saved
@@ -139,11 +140,16 @@ def read_saved(sheet: Sheet, source: str | None = None) -> Saved | None:
             break
     else:
         return None
+    return Saved(row[0], row[1], row[2], bool(row[3]), _object(row[4]), _object(row[5]), row[6])
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; an empty one where it is damaged: the position still says what was told."""
     try:
-        alarms, extra = json.loads(row[4]), json.loads(row[5])
+        found = json.loads(text)
     except ValueError:
-        return None
-    return Saved(row[0], row[1], row[2], bool(row[3]), alarms, extra, row[6])
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _storable(text: str) -> str:

@@ -74,18 +74,18 @@ def letters(
     ]
 
 
-def retry(path: Path, sink: str | None = None, seqs: Sequence[int] | None = None) -> int:
+def retry(
+    path: Path, sink: str | None = None, seqs: Sequence[int] | None = None, *, waiting: bool = False
+) -> int:
     """Make dead letters due now, with no tries to their account; how many there were.
 
-    All of them, those of one sink, or some by sequence number. An engine that keeps the journal tries them
-    within a few seconds, else the next one does.
+    With `waiting` it is those that were tried in vain and wait for the next attempt; their tries stay on
+    their account. All of them, those of one sink, or some by sequence number. An engine that keeps the
+    journal tries them within a few seconds, else the next one does.
     """
-    return _change(
-        path,
-        f"UPDATE delivery SET state = {READY}, tries = 0, due = 0 WHERE state = {DEAD} AND",
-        sink,
-        seqs,
-    )
+    hastened = f"due = 0 WHERE state < {DEAD} AND tries > 0"
+    revived = f"state = {READY}, tries = 0, due = 0 WHERE state = {DEAD}"
+    return _change(path, f"UPDATE delivery SET {hastened if waiting else revived} AND", sink, seqs)
 
 
 def drop(
