@@ -5,10 +5,27 @@ from gridtop.api import DetectorSpec, SinkSpec, SourceSpec, hookimpl
 
 @hookimpl
 def gridtop_sources() -> list[SourceSpec]:
-    """Recordings, and a grid to practise on."""
+    """Recordings, a grid to practise on, and what measures now."""
     return [
+        SourceSpec(
+            "c37118", "gridtop.plugins.sources.c37118:C37118", "a PMU or concentrator over IEEE C37.118"
+        ),
+        SourceSpec(
+            "c37118_capture",
+            "gridtop.plugins.sources.c37118:Capture",
+            "plays what `gridtop probe --capture` has kept",
+        ),
+        SourceSpec(
+            "lines",
+            "gridtop.plugins.sources.lines:Lines",
+            "CSV or JSON lines as they come: from standard input, or a file that grows",
+        ),
+        SourceSpec("mqtt", "gridtop.plugins.sources.mqtt:Mqtt", "readings of sensors from an MQTT broker"),
         SourceSpec("replay", "gridtop.plugins.sources.replay:Replay", "plays a recording: CSV or Parquet"),
         SourceSpec("simulate", "gridtop.plugins.sources.simulate:Simulate", "a simulated grid of two lines"),
+        SourceSpec(
+            "tcp", "gridtop.plugins.sources.lines:Tcp", "CSV or JSON lines that come over a TCP connection"
+        ),
     ]
 
 

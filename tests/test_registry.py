@@ -36,6 +36,7 @@ def gridtop_detectors():
     return SPECS
 """
 
+SOURCES = ("c37118", "c37118_capture", "lines", "mqtt", "replay", "simulate", "tcp")
 SINKS = ("apprise", "console", "email", "jsonl", "mqtt", "syslog", "webhook")
 SHIPPED = (
     "autoencoder",
@@ -361,7 +362,7 @@ def test_no_plugins_leaves_the_built_in_ones(
 
 def test_the_built_in_plugins_are_offered_and_can_be_loaded() -> None:
     registry = discover(environment={})
-    assert registry.names("source") == ("replay", "simulate")
+    assert registry.names("source") == SOURCES
     assert registry.names("detector") == with_shipped()
     assert registry.names("sink") == SINKS
     for kind in ("detector", "sink"):

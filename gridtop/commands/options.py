@@ -20,6 +20,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Rows = tuple[int, int | None]
 """The first row, and the first one left out: None for all to the end."""
 ALL_ROWS: Rows = (0, None)
+STANDARD_INPUT = Path("-")
+READING_LINES = 'source={type: lines, path: "-"}'
+"""The setting that has CSV or JSON lines read from standard input as they come."""
 
 _CONFIG = click.option(
     "-c",
@@ -33,7 +36,7 @@ _SOURCE = (
         "--source",
         "recording",
         type=click.Path(path_type=Path),
-        help="Replay this recording instead of the configured source.",
+        help="Replay this recording instead of the configured source; - reads lines from standard input.",
     ),
     click.option("--speed", metavar="FACTOR", help="Times real time: 0.1 to 1000, or max."),
 )
@@ -189,6 +192,8 @@ def chosen_configuration(
         os.environ["GRIDTOP_NO_PLUGINS"] = "1"
     if speed is not None:
         overrides = (*overrides, f"source.speed={speed}")
+    if recording == STANDARD_INPUT:
+        recording, overrides = None, (READING_LINES, *overrides)
     return load(
         config, overrides=overrides, recording=recording, plugin_files=plugins, environment=os.environ
     )

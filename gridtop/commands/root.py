@@ -21,11 +21,13 @@ _COMMANDS = {
     "models": "trained models: list, show, verify",
     "outbox": "what sinks are owed and dead letters: ls, retry, drop",
     "plugins": "what is installed and what went wrong with it",
+    "probe": "look at a PMU: what it sends, how well, and what is wrong",
     "run": "the monitor without a screen: JSON lines of events",
+    "serve-pmu": "be a PMU: the simulated grid or a recording over C37.118, with faults on demand",
     "simulate": "make a recording of a simulated grid",
     "train": "teach models from labelled recordings, and say what they are worth",
 }
-"""The built-in commands: each is `command` in the module of its name in gridtop.commands."""
+"""The built-in commands: each is `command` in the module of its name, with _ for -, in gridtop.commands."""
 
 
 class _Commands(click.Group):
@@ -36,7 +38,9 @@ class _Commands(click.Group):
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name in _COMMANDS:
-            command: click.Command = importlib.import_module(f"gridtop.commands.{name}").command
+            command: click.Command = importlib.import_module(
+                f"gridtop.commands.{name.replace('-', '_')}"
+            ).command
             return command
         load = _from_plugins().get(name)
         return load() if load else None

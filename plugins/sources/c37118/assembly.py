@@ -1,0 +1,316 @@
+"""From data frames to blocks: values with their quality, in order of time, and silence made visible."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from gridtop.api import Block, ChannelSet, Quality, SourceError
+from gridtop.plugins.sources.c37118.channels import KINDS, Column, columns_of, resolve, terminals_of
+
+if TYPE_CHECKING:
+    from gridtop.naming import ChannelMap, Columns
+    from gridtop.synchrophasor.data import Readings
+    from gridtop.synchrophasor.pmus import Configuration
+    from gridtop.synchrophasor.statistics import Statistics
+    from gridtop.synchrophasor.stream import Batch, Stream
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.uint16]
+Times = npt.NDArray[np.datetime64]
+
+LARGEST = 256
+"""Frames in one block at most."""
+SETTLING = np.timedelta64(1, "s")
+"""How long after a connection a device's ROCOF is not believed: its filter has not filled yet."""
+LONGEST_FILL = np.timedelta64(60, "s")
+"""A longer leap of a device's clock is left as it is: nothing says that frames are missing there."""
+
+_NANOSECONDS = 1_000_000_000
+_DISTRACTED = 0.5
+"""Seconds between two looks at the stream after which the second one cannot tell silence from a queue."""
+_SLOWEST_PERIODS = 2.5
+"""A stream slower than that in the time of silence is not silent between two frames."""
+
+
+class Assembly:
+    """Puts blocks together from what a stream gives.
+
+    `silence` is after how many seconds without a frame missing frames are made up, `ahead` by how many
+    seconds a frame may be ahead of `wall` (nanoseconds since 1970). All instants given are on one clock.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        channel_map: ChannelMap,
+        terminals: Mapping[str | int, str],
+        *,
+        silence: float,
+        ahead: float,
+        wall: Callable[[], int],
+        log: logging.Logger,
+    ) -> None:
+        from gridtop.synchrophasor.statistics import Devices, Latency
+
+        self._stream, self._channel_map, self._given = stream, channel_map, terminals
+        self._silence, self._ahead, self._wall, self._log = silence, ahead, wall, log
+        self._devices, self._latency = Devices(), Latency()
+        self._configuration: Configuration | None = None
+        self._columns: Columns | None = None
+        self._wanted: tuple[Column, ...] = ()
+        self._tables: dict[int, _Table] = {}
+        self._channels = ChannelSet(())
+        self._row = 0
+        self._last: np.datetime64 | None = None  # of what was given out
+        self._heard: tuple[float, np.datetime64] | None = None  # arrival and time of the last usable frame
+        self._silent = False
+        self._looked = -np.inf  # when blocks were asked for last
+        self._connection = 0
+        self._settled: np.datetime64 | None = None
+        self._period = _NANOSECONDS
+
+    def open(self, configuration: Configuration) -> ChannelSet:
+        """The channels of the stream from here on; SourceError when the `channels:` section leaves none."""
+        terminals = terminals_of(configuration, self._given)
+        columns = columns_of(configuration, terminals)
+        try:
+            self._columns = resolve(columns, terminals, self._channel_map)
+        except ValueError as error:
+            raise SourceError(f"the channels of stream {configuration.idcode}: {error}") from None
+        self._wanted = columns
+        self._configuration = configuration
+        self._channels = ChannelSet(self._columns.channels, configuration.rate, clock="utc")
+        if configuration.rate:
+            self._period = round(_NANOSECONDS / configuration.rate)
+        return self._channels
+
+    def begin(self) -> None:
+        """Count rows from 0."""
+        self._row = 0
+
+    def blocks(self, now: float) -> Iterator[Block]:
+        """Everything that has become known by `now`, in order."""
+        for batch in self._stream.take():
+            yield from self._take(batch, now)
+        # Whoever was kept from looking may not have seen yet what came meanwhile.
+        awake, self._looked = now - self._looked < _DISTRACTED, now
+        if awake and self._heard is not None and now - self._heard[0] >= self._patience:
+            yield from self._missing_until(self._presumed(now))
+
+    def statistics(self, now: float) -> Statistics:
+        """What has been counted so far."""
+        from gridtop.synchrophasor.statistics import Statistics
+
+        latency, rate = self._latency, self._configuration.rate if self._configuration else None
+        stream: dict[str, float] = dict(asdict(self._stream.counts))
+        stream |= {
+            "latency_min": latency.least,
+            "latency_mean": latency.mean,
+            "latency_max": latency.most,
+            "latency_last": latency.last,
+            "defined_rate": rate or np.nan,
+            "seconds_since_data": now - self._heard[0] if self._heard else np.nan,
+        }
+        devices = {name: dict(asdict(counts)) for name, counts in self._devices.counts.items()}
+        return Statistics(stream, devices)
+
+    # What came
+
+    def _take(self, batch: Batch, now: float) -> Iterator[Block]:
+        readings = batch.readings()
+        table = self._table(batch)
+        self._devices.add(table.terminals, batch.layout.configuration, readings)
+        self._stream.look_for_change(readings)
+        if batch.connection != self._connection:
+            self._connection, self._settled = batch.connection, None
+        order = self._usable(readings)
+        if not len(order):
+            return
+        waited = now - np.array(batch.arrivals)[order]
+        self._latency.add((self._wall() - readings.time[order].astype(np.int64)) / _NANOSECONDS - waited)
+        values, flags = table.fill(readings, order)
+        time = readings.time[order]
+        yield from self._fill_gap(time[0])
+        self._count_gaps(time)
+        if self._settled is None:
+            self._settled = time[0] + SETTLING
+        unsettled = int(np.searchsorted(time, self._settled))
+        if unsettled:
+            flags[:unsettled, table.rocofs] |= np.uint16(Quality.CALCULATED)
+        self._heard, self._silent = (batch.arrivals[-1], time[-1]), False
+        yield from self._blocks(time, values, flags)
+
+    def _usable(self, readings: Readings) -> npt.NDArray[np.intp]:
+        """The readings to give out, in order of time: none from before what was given out, none twice."""
+        counts, time = self._stream.counts, readings.time
+        limit = np.datetime64(self._wall() + round(self._ahead * _NANOSECONDS), "ns")
+        order = np.argsort(time, kind="stable")
+        moved = int(np.count_nonzero(np.diff(time.astype(np.int64)) < 0))
+        sorted_time = time[order]
+        good = sorted_time <= limit
+        counts.ahead += int(np.count_nonzero(~good))
+        twice = np.zeros(len(order), dtype=bool)
+        twice[1:] = sorted_time[1:] == sorted_time[:-1]
+        late = np.zeros(len(order), dtype=bool)
+        if self._last is not None:
+            late = sorted_time < self._last
+            twice |= sorted_time == self._last
+        counts.out_of_order += moved + int(np.count_nonzero(late & good))
+        counts.duplicates += int(np.count_nonzero(twice & ~late & good))
+        return order[good & ~late & ~twice]
+
+    def _count_gaps(self, time: Times) -> None:
+        instants: npt.NDArray[np.int64] = time.astype(np.int64)
+        before = int(instants[0]) if self._last is None else int(self._last.astype(np.int64))
+        steps = instants - np.concatenate(([before], instants[:-1]))
+        lost = np.round(steps / self._period).astype(np.int64) - 1
+        longest = int(LONGEST_FILL.astype("timedelta64[ns]").astype(np.int64))
+        few = (lost > 0) & (steps <= longest)
+        self._stream.counts.missing_frames += int(lost[few].sum())
+
+    def _table(self, batch: Batch) -> _Table:
+        table = self._tables.get(id(batch.layout))
+        if table is None:
+            assert self._columns is not None
+            terminals = terminals_of(batch.layout.configuration, self._given)
+            table = _Table(batch.layout.configuration, terminals, self._wanted, self._columns)
+            if table.absent:
+                self._log.warning(
+                    "the configuration has changed: %d of %d channels are not in it any more; "
+                    "start gridtop anew to see what is new",
+                    table.absent,
+                    len(self._channels),
+                )
+            # Only the newest: layouts are not kept once their configuration is gone.
+            self._tables = {id(batch.layout): table}
+            table.layout = batch.layout
+            if batch.layout.configuration.rate:
+                self._period = round(_NANOSECONDS / batch.layout.configuration.rate)
+        return table
+
+    def _blocks(self, time: Times, values: Floats, flags: Flags) -> Iterator[Block]:
+        for at in range(0, len(time), LARGEST):
+            part = slice(at, at + LARGEST)
+            quality = flags[part] if flags[part].any() else None
+            labels = self._labels(values[part]) if self._columns and self._columns.labels else {}
+            assert self._columns is not None
+            chosen = values[part][:, self._columns.positions]
+            yield Block(
+                self._channels,
+                time[part],
+                chosen * self._columns.scales + self._columns.offsets,
+                None if quality is None else quality[:, self._columns.positions],
+                labels,
+                self._row,
+            )
+            self._row += len(time[part])
+            self._last = time[part][-1]
+
+    def _labels(self, values: Floats) -> dict[str, npt.NDArray[np.str_]]:
+        assert self._columns is not None
+        return {name: values[:, i].astype(np.str_) for name, i in self._columns.labels.items()}
+
+    # What did not come
+
+    @property
+    def _patience(self) -> float:
+        return max(self._silence, _SLOWEST_PERIODS * self._period / _NANOSECONDS)
+
+    def _presumed(self, now: float) -> np.datetime64:
+        """Up to what time nothing will come any more: the device's time now, less the patience."""
+        assert self._heard is not None
+        arrival, time = self._heard
+        return time + np.timedelta64(round((now - arrival - self._patience) * _NANOSECONDS), "ns")
+
+    def _fill_gap(self, time: np.datetime64) -> Iterator[Block]:
+        """Frames for what is missing before the first frame after a silence."""
+        if self._last is None:
+            return
+        gap = time - self._last
+        long = gap.astype(np.int64) >= self._patience * _NANOSECONDS
+        if (self._silent or long) and gap <= LONGEST_FILL:
+            yield from self._missing_until(time - np.timedelta64(self._period // 2, "ns"))
+
+    def _missing_until(self, end: np.datetime64) -> Iterator[Block]:
+        """Frames without values at the nominal rate, from the last frame given out to `end`."""
+        if self._last is None:
+            return
+        count = int((end - self._last).astype(np.int64) // self._period)
+        if count <= 0:
+            return
+        if not self._silent:
+            self._silent = True
+            self._stream.counts.silences += 1
+        first = self._last
+        for at in range(0, count, LARGEST):
+            steps = np.arange(at + 1, min(at + LARGEST, count) + 1)
+            time = first + (steps * self._period).astype("timedelta64[ns]")
+            shape = (len(steps), len(self._wanted))
+            yield from self._blocks(
+                time, np.full(shape, np.nan), np.full(shape, Quality.MISSING, dtype=np.uint16)
+            )
+            self._stream.counts.missing_frames += len(steps)
+
+
+class _Table:
+    """How the readings of one configuration become the columns that the stream began with."""
+
+    layout: object = None
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        terminals: tuple[str, ...],
+        wanted: tuple[Column, ...],
+        columns: Columns,
+    ) -> None:
+        self.terminals = terminals
+        here = {column.key: column for column in columns_of(configuration, terminals)}
+        found = [here.get(column.key) for column in wanted]
+        used = set(columns.positions)
+        self.absent = sum(column is None for i, column in enumerate(found) if i in used)
+        self._width = len(wanted)
+        self._parts = []
+        for kind in KINDS:
+            places = [(i, c.at, c.pmu) for i, c in enumerate(found) if c is not None and c.kind == kind]
+            table = np.array(places, dtype=np.intp).reshape(-1, 3)
+            self._parts.append((kind, table[:, 0], table[:, 1], table[:, 2]))
+        self.rocofs = next(to for kind, to, _, _ in self._parts if kind == "rocof")
+
+    def fill(self, readings: Readings, order: npt.NDArray[np.intp]) -> tuple[Floats, Flags]:
+        """(n, c) values and flags of some of the readings."""
+        from gridtop.synchrophasor.status import status_flags, time_flags
+
+        shape = (len(order), self._width)
+        values, flags = np.full(shape, np.nan), np.zeros(shape, dtype=np.uint16)
+        of_values, of_angles = status_flags(readings.status[order])
+        of_angles |= time_flags(readings.time_quality[order])[:, np.newaxis]
+        doubtful, unlocked = of_values.any(), of_angles.any()
+        for kind, to, at, pmu in self._parts:
+            if kind == "digital":
+                words = readings.digital[order][:, at // 16]
+                values[:, to] = words >> (at % 16).astype(np.uint16) & np.uint16(1)
+                continue
+            values[:, to] = getattr(readings, kind)[order][:, at]
+            if kind == "status":
+                continue
+            if doubtful:
+                flags[:, to] = of_values[:, pmu]
+            if unlocked and kind == "angle":
+                flags[:, to] |= of_angles[:, pmu]
+        infinite = np.isinf(values)
+        if infinite.any():
+            values[infinite] = np.nan
+            flags[infinite] |= np.uint16(Quality.INFINITE)
+        missing = np.isnan(values) & ~infinite
+        if missing.any():
+            flags[missing] |= np.uint16(Quality.MISSING)
+        if doubtful:
+            values[(flags & np.uint16(Quality.BAD)) != 0] = np.nan
+        return values, flags
