@@ -147,3 +147,19 @@ def test_for_ends_by_the_clock(site: Path) -> None:
     done = gridtop("run", "--set", "source.loop=true", "--speed", "200", "--for", "2s", cwd=site)
     assert done.returncode == Exit.OK
     assert '"transition":"raised"' in done.stdout
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_sink_without_a_journal_is_warned_of(kept: bool, site: Path) -> None:
+    arguments = ["run", "--until-end", "--speed", "max", "-q", "--no-serve"]
+    arguments += ["--set", "sinks.file.type=jsonl", "--set", "sinks.file.path=log.jsonl"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gridtop", *arguments, *(["--journal", "kept.db"] if kept else [])],
+        cwd=site,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == Exit.OK
+    assert ("what file is owed is in memory" in done.stderr) is not kept

@@ -109,6 +109,7 @@ def command(
     read = functools.partial(chosen_configuration, **_with_overrides(chosen, journal, fresh, listen))
     configuration = read()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="gridtop: %(message)s")
+    _warn_of_what_a_crash_takes(configuration)
     with contextlib.ExitStack() as places:
         listening, api = None, configuration.api
         if not no_serve and (listening := _listening(place, needed=api.listen is not None)):
@@ -117,6 +118,17 @@ def command(
         stop_at_end = until_end or not (stay or configuration.loop)
         orders = _Orders(stop_at_end, duration, fail_on, quiet, listening, api, ready_fd, read)
         return asyncio.run(_run(configuration, orders))
+
+
+def _warn_of_what_a_crash_takes(configuration: Configuration) -> None:
+    """Without a journal on disk, what sinks are owed is in memory."""
+    owed = [name for name, sink in configuration.sinks.items() if getattr(sink.target, "durable", True)]
+    if owed and configuration.journal.path is None:
+        _log.warning(
+            "what %s is owed is in memory: a crash would lose it; --journal FILE, or journal: {path: ...}, "
+            "keeps it",
+            " and ".join(owed),
+        )
 
 
 def _with_overrides(
