@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench drill schema models clean
+.PHONY: run test check bench drill live-drill schema models clean
 
 run: .venv/run.stamp
 	@$(BIN)/gridtop
@@ -22,6 +22,9 @@ check: .venv/dev.stamp
 
 drill: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.drill
+
+live-drill: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.live_drill
 
 bench: .venv/dev.stamp
 	@for file in $$(grep -l __main__ benchmarks/*.py); do $(BIN)/python $$file || exit 1; done

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gridtop.channels import Channel, ChannelSet
     from gridtop.contracts import (
         Calibrated,
+        Counting,
         Detector,
         Explains,
         Extent,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gridtop.events import Event
     from gridtop.learning.scoring import load_model, model_channels
     from gridtop.site import Site
+    from gridtop.source_statistics import Statistics
     from gridtop.specs import API, CommandSpec, DetectorSpec, SinkSpec, SourceSpec, hookimpl
     from gridtop.units import Amperes, Duration, Hertz, Volts
 
@@ -40,6 +42,7 @@ __all__ = [
     "Channel",
     "ChannelSet",
     "CommandSpec",
+    "Counting",
     "DeliveryError",
     "Detector",
     "DetectorSpec",
@@ -60,6 +63,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceSpec",
+    "Statistics",
     "Undeliverable",
     "Volts",
     "hookimpl",
@@ -73,6 +77,7 @@ _ROOMS = {
     "gridtop.channels": ("Channel", "ChannelSet"),
     "gridtop.contracts": (
         "Calibrated",
+        "Counting",
         "Detector",
         "Explains",
         "Extent",
@@ -87,6 +92,7 @@ _ROOMS = {
     "gridtop.events": ("Event",),
     "gridtop.learning.scoring": ("load_model", "model_channels"),
     "gridtop.site": ("Site",),
+    "gridtop.source_statistics": ("Statistics",),
     "gridtop.specs": ("API", "CommandSpec", "DetectorSpec", "SinkSpec", "SourceSpec", "hookimpl"),
     "gridtop.units": ("Amperes", "Duration", "Hertz", "Volts"),
 }

@@ -7,18 +7,29 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gridtop.config import Configuration, PluginInstance, SinkInstance
+from gridtop.config import Configuration
+from gridtop.configured import PluginInstance, SinkInstance
 from gridtop.contracts import Host, Sink, Source
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
 from gridtop.journal import Journal
 from gridtop.loading import blaming
 from gridtop.subscriptions import Subscription
+from gridtop.text import clean
 
 
 def source_of(configuration: Configuration) -> Source:
     """The source, not opened; SourceError with one line when its own code refuses."""
     source: Source = _built(configuration.source, configuration, SourceError)
     return source
+
+
+def source_words(instance: PluginInstance) -> str:
+    """The source in a few words for people: `two-line.csv.gz`, `c37118 192.0.2.10:4712`, `standard input`."""
+    path = getattr(instance.config, "path", None)
+    if path is not None:
+        return "standard input" if str(path) == "-" else clean(Path(str(path)).name)
+    place = getattr(instance.config, "address", None)
+    return clean(f"{instance.type} {place}" if isinstance(place, str) else instance.type)
 
 
 def sinks_of(
@@ -51,6 +62,7 @@ def journal_of(
 
 def _built(instance: PluginInstance, configuration: Configuration, failure: type[GridtopError]) -> Any:
     log = logging.getLogger(f"gridtop.{instance.name}")
-    host = Host(instance.name, configuration.directory, Path.cwd(), log, configuration.channels)
+    joined = {name: _built(one, configuration, failure) for name, one in instance.sources.items()}
+    host = Host(instance.name, configuration.directory, Path.cwd(), log, configuration.channels, joined)
     with blaming(failure, f"{instance.name} (type {instance.type}) cannot be built"):
         return instance.target(instance.config, host)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from gridtop.channels import Channel, ChannelSet
 from gridtop.events import Contribution, Event, Priority, Severity
 from gridtop.orders import Order
+from gridtop.source_statistics import Statistics
 
 if TYPE_CHECKING:
     from gridtop.monitor import Monitor
@@ -120,6 +121,8 @@ class Transport:
     loop: bool = False
     problem: str = ""
     """Why the state is `failed`."""
+    silence: float = 0.0
+    """Seconds since a live source gave a value last; 0 of a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,21 @@ class JournalStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """A recording of live data that is being made."""
+
+    path: str
+    """The file, as the engine sees it."""
+    frames: int = 0
+    """That it holds."""
+    bytes: int = 0
+    dropped: int = 0
+    """Frames that could not be kept: the disk was too slow or full, or their times were not new."""
+    problem: str = ""
+    """Why frames are not being kept now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """What went through and what was lost, since the start."""
 
@@ -236,6 +254,8 @@ class Snapshot:
     flood: Flood | None = None
     sinks: tuple[SinkStatus, ...] = ()
     journal: JournalStatus = field(default_factory=JournalStatus)
+    recording: RecordingStatus | None = None
+    """None while nothing is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +341,17 @@ class Client(Protocol):
         """
         ...
 
+    async def record(self, on: bool) -> None:
+        """Begin a recording of live data, or end the one that is being made; `Snapshot.recording` tells.
+
+        The engine chooses the file. GridtopError when there is nothing live, or the file cannot be made.
+        """
+        ...
+
+    async def statistics(self) -> Statistics | None:
+        """How the data come, by device; None when the source does not count that."""
+        ...
+
     async def close(self) -> None:
         """Leave; the engine goes on if it is not this client's own."""
         ...
@@ -379,6 +410,14 @@ class InProcessClient:
     async def operate(self, order: Order) -> None:
         """Tell an alarm something."""
         await self._monitor.operate(order)
+
+    async def record(self, on: bool) -> None:
+        """Begin a recording, or end it."""
+        await self._monitor.record(on)
+
+    async def statistics(self) -> Statistics | None:
+        """How the data come."""
+        return self._monitor.statistics()
 
     async def close(self) -> None:
         """End the monitor; what it published is delivered first."""

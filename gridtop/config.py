@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel
 
 from gridtop import documents, limit_profiles
 from gridtop.alarms.quantiles import WRITE
 from gridtop.alarms.rules import AlarmDefaults, AlarmSettings, LimitSettings, check_inhibition
 from gridtop.api_settings import ApiSettings
-from gridtop.client import FASTEST, SLOWEST
+from gridtop.configured import (
+    DetectorInstance,
+    DetectorSettings,
+    HostSettings,
+    JoinedSettings,
+    PluginInstance,
+    PluginSettings,
+    SinkInstance,
+    SinkSettings,
+    SourceSettings,
+)
 from gridtop.documents import Document
 from gridtop.errors import GridtopError, PluginError
 from gridtop.journal_settings import JournalSettings
@@ -27,6 +36,7 @@ from gridtop.loading import explain
 from gridtop.naming import ChannelMap, ChannelMeaning
 from gridtop.problems import InvalidConfiguration, KeyPath, did_you_mean
 from gridtop.quality.settings import QualitySettings
+from gridtop.recording_settings import RecordingSettings
 from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
 from gridtop.subscriptions import Subscription
@@ -36,103 +46,8 @@ if TYPE_CHECKING:
     from gridtop.registry import Registry
 
 _NAME = re.compile(r"[^\W\d][\w-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class PluginInstance:
-    """One configured plugin: its name in the configuration, its class (`target`) and its own settings."""
-
-    name: str
-    type: str
-    target: Any
-    config: BaseModel = field(repr=False)  # may hold secrets
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorInstance(PluginInstance):
-    """A configured detector: the channels it gets, and the rule its scores are judged by, if any."""
-
-    channels: tuple[str, ...] = ("*",)
-    alarm: AlarmSettings | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SinkInstance(PluginInstance):
-    """A configured sink and what it wants to hear of."""
-
-    subscription: Subscription = field(default_factory=Subscription)
-
-
-class HostSettings(BaseModel):
-    """Settings beside `type:` that belong to the host; every other one belongs to the plugin."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    type: str = Field(description="which plugin; gridtop plugins list names them")
-
-
-def _speed(value: Any) -> float:
-    try:
-        speed = math.inf if value == "max" else float(value)
-    except (TypeError, ValueError):
-        speed = math.nan
-    if isinstance(value, bool) or not (SLOWEST <= speed <= FASTEST or speed == math.inf):
-        raise ValueError(f"should be max or a number from {SLOWEST:g} to {FASTEST:g}, not {describe(value)}")
-    return speed
-
-
-def _several(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Speed = Annotated[
-    float,
-    BeforeValidator(_speed),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": SLOWEST, "maximum": FASTEST}, {"const": "max"}]}),
-]
-Globs = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_several),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    ),
-]
-
-
-class SourceSettings(HostSettings):
-    """The host's settings in `source:`."""
-
-    speed: Speed = Field(1.0, description="times real time, 0.1 to 1000, or max; live sources ignore it")
-    loop: bool = Field(False, description="start again at the end of a recording")
-
-
-class DetectorSettings(HostSettings):
-    """The host's settings in each of `detectors:`."""
-
-    enabled: bool = Field(True, description="false: not loaded, and its other settings are not looked at")
-    channels: Globs | None = Field(
-        None,
-        min_length=1,
-        description="globs of the channels it gets; ! takes away; if not given, what the detector wants",
-    )
-    alarm: AlarmSettings | None = Field(
-        None, description="the rule its scores are judged by; if not given, the one it brings, if any"
-    )
-
-
-class SinkSettings(HostSettings, Subscription):
-    """The host's settings in each of `sinks:`."""
-
-    enabled: bool = Field(True, description="false: not loaded, and its other settings are not looked at")
-
-
-class PluginSettings(BaseModel):
-    """The `plugins:` section: further plugins, and those to leave alone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dirs: tuple[str, ...] = Field((), description="folders of one-file plugins, relative to this file")
-    disable: tuple[str, ...] = Field((), description="plugins not to load, by the names of plugins list")
+_SOURCES = "sources"
+"""Of a source that joins others: the setting that names them."""
 
 
 Kind = Literal["source", "detector", "sink"]
@@ -145,6 +60,7 @@ SECTIONS: dict[str, str] = {
     "detectors": "plugins that score; the alarm rule stands beside them",
     "alarms": "defaults for every rule",
     "sinks": "where events go",
+    "recording": "where recordings of live data go, and how large one may grow",
     "journal": "where events, alarms and what is owed to sinks are kept",
     "api": "whether the HTTP API is served over TCP as well, and to whom",
     "screen": "how screens look and which keys they have",
@@ -180,10 +96,13 @@ class Configuration:
     profiles: tuple[str, ...] = ()
     """The profiles that the limits begin with, the lowest first."""
     quality: QualitySettings = field(default_factory=QualitySettings)
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """The limits that come from a profile, and what they say there."""
+    borrowed: bool = False
+    """It was made for another source: rules and detectors with nothing to watch in this one are left out."""
 
 
 def default_path() -> Path:
@@ -191,6 +110,10 @@ def default_path() -> Path:
     own = Path("config.yaml")
     if own.is_file():
         return own
+    return _shipped_path()
+
+
+def _shipped_path() -> Path:
     # In a checkout this is a link to the file at the top, so that relative inputs are found in both places.
     return Path(str(resources.files("gridtop") / "config.yaml")).resolve()
 
@@ -212,12 +135,14 @@ def load(
     plugin_files: Sequence[Path] = (),
     registry: Registry | None = None,
     environment: Mapping[str, str],
+    other_source: bool = False,
 ) -> Configuration:
     """The configuration in a file (None: the default one), with `path=value` overrides.
 
-    A `recording` is replayed instead of the configured source. Without a `registry`, plugins are looked
-    for as the configuration's `plugins:` says, and in `plugin_files`. Raises ConfigurationError with
-    every mistake found, one below the other.
+    A `recording` is replayed instead of the configured source. `other_source`: the overrides choose another
+    one, too; the configuration that comes with gridtop is then only `borrowed`. Without a `registry`, plugins
+    are looked for as the configuration's `plugins:` says, and in `plugin_files`. Raises ConfigurationError
+    with every mistake found, one below the other.
     """
     path = default_path() if path is None else path
     document = documents.read(path, environment)
@@ -233,7 +158,13 @@ def load(
 
         folders = assembly.plugin_folders(plugins)
         registry = discover(folders, plugin_files, plugins.disable if plugins else (), environment)
-    return assembly.configuration(registry, plugins)
+    configuration = assembly.configuration(registry, plugins)
+    another = recording is not None or other_source
+    return replace(configuration, borrowed=True) if another and _is_shipped(path) else configuration
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.resolve() == _shipped_path()
 
 
 def plugin_settings(
@@ -294,13 +225,16 @@ class _Assembly:
         limits = self._limits()
         detectors = {
             name: self._plugin("detector", ("detectors", name), DetectorSettings)
-            for name in self._names("detectors")
+            for name in self._names(("detectors",))
         }
         alarms = self._model("alarms", AlarmDefaults)
         screen = self._model("screen", ScreenSettings)
+        recording = self._model("recording", RecordingSettings)
         journal = self._model("journal", JournalSettings)
         api = self._model("api", ApiSettings)
-        sinks = {name: self._plugin("sink", ("sinks", name), SinkSettings) for name in self._names("sinks")}
+        sinks = {
+            name: self._plugin("sink", ("sinks", name), SinkSettings) for name in self._names(("sinks",))
+        }
         self._check_inhibition(limits, {name: plugin.alarm for name, plugin in detectors.items() if plugin})
         if problems := self._findings.problems(self._switched_off):
             raise InvalidConfiguration(*problems)
@@ -325,6 +259,7 @@ class _Assembly:
             profiles=self._layers.names,
             origins=self._layers.origins,
             quality=quality,
+            recording=recording,
             journal=journal,
             api=api,
         )
@@ -335,7 +270,7 @@ class _Assembly:
     def _limits(self) -> dict[str, Any]:
         """The rules of the `limits:` section and of the profiles beneath it; None where one is wrong."""
         limits: dict[str, Any] = {}
-        for name in self._names("limits"):
+        for name in self._names(("limits",)):
             if name == limit_profiles.KEY:
                 continue
             if message := self._layers.misspelt(name):
@@ -358,12 +293,12 @@ class _Assembly:
             self._findings.add(path, f"should be a map, not {describe(value)}")
         return {}
 
-    def _names(self, section: str) -> Iterator[str]:
-        """The keys of a section of named things, which rules, events and logs will carry."""
-        for name in self._map((section,)):
+    def _names(self, path: KeyPath) -> Iterator[str]:
+        """The keys of a map of named things, which rules, events and logs will carry."""
+        for name in self._map(path):
             if not _NAME.fullmatch(name):
                 message = "a name is a letter and up to 63 more letters, digits, _ or -"
-                self._findings.add((section, name), message, at_key=True)
+                self._findings.add((*path, name), message, at_key=True)
             yield name
 
     def _check_top_level(self) -> None:
@@ -400,8 +335,11 @@ class _Assembly:
         except PluginError as error:
             self._findings.add((*path, "type"), str(error))
             return None
-        own = {key: value for key, value in settings.items() if key not in host_names}
-        config = self._findings.check(target.Config, own, path, known=host_names)
+        joins = kind == "source" and getattr(target, "joins", False)
+        beside = {*host_names, _SOURCES} if joins else host_names
+        own = {key: value for key, value in settings.items() if key not in beside}
+        config = self._findings.check(target.Config, own, path, known=beside)
+        joined = self._joined(path) if joins else {}
         alarm = getattr(host, "alarm", None)
         if alarm is None and (usual := getattr(target, "alarm", None)) is not None and kind == "detector":
             alarm = self._findings.check(AlarmSettings, usual, (*path, "type"))
@@ -410,7 +348,24 @@ class _Assembly:
         if host is None or config is None:
             return None
         wants = self._wants(target, config, path) if kind == "detector" else ("*",)
-        return _Plugin(host, target, config, alarm, wants)
+        return _Plugin(host, target, config, alarm, wants, joined)
+
+    def _joined(self, path: KeyPath) -> dict[str, PluginInstance]:
+        """The sources that a source joins."""
+        if self._document.get((*path, _SOURCES)) in (None, {}):
+            self._findings.add(
+                path, "sources: say which ones it joins: {north: {type: c37118, ...}, south: ...}"
+            )
+            return {}
+        joined: dict[str, PluginInstance] = {}
+        for name in self._names((*path, _SOURCES)):
+            at = (*path, _SOURCES, name)
+            plugin = self._plugin("source", at, JoinedSettings)
+            if plugin is not None and plugin.joined:
+                self._findings.add((*at, "type"), "a source that joins others cannot be joined itself")
+            elif plugin is not None:
+                joined[name] = plugin.instance(name)
+        return joined
 
     def _wants(self, target: Any, config: BaseModel, path: KeyPath) -> tuple[str, ...]:
         """The channels that a detector wants where the configuration gives none, if it says."""
@@ -471,16 +426,20 @@ class _Plugin:
     """The rule of a detector's scores: the configuration's, else the one that the detector brings."""
     wants: tuple[str, ...] = ("*",)
     """The channels of a detector to which the configuration gives none."""
+    joined: Mapping[str, PluginInstance] = field(default_factory=dict)
+    """The sources that a source joins."""
 
     def instance(self, name: str) -> PluginInstance:
-        return PluginInstance(name, self.host.type, self.target, self.config)
+        return PluginInstance(name, self.host.type, self.target, self.config, self.joined)
 
     def sink(self, name: str) -> SinkInstance:
         host: SinkSettings = self.host
         chosen = Subscription(**{one: getattr(host, one) for one in Subscription.model_fields})
-        return SinkInstance(name, host.type, self.target, self.config, chosen)
+        return SinkInstance(name, host.type, self.target, self.config, subscription=chosen)
 
     def detector(self, name: str) -> DetectorInstance:
         host: DetectorSettings = self.host
         channels = host.channels or self.wants
-        return DetectorInstance(name, host.type, self.target, self.config, channels, self.alarm)
+        return DetectorInstance(
+            name, host.type, self.target, self.config, channels=channels, alarm=self.alarm
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
 from gridtop.events import Event
+from gridtop.source_statistics import Statistics
 
 if TYPE_CHECKING:
     from gridtop.naming import ChannelMap
@@ -97,7 +98,8 @@ class Host:
 
     `instance` is its name in the configuration, `inputs` the folder that relative input paths start
     from (the configuration's), `outputs` the one for files it writes (the working directory).
-    `channel_map` is the configuration's `channels:` section, for sources of columns.
+    `channel_map` is the configuration's `channels:` section, for sources of columns. `sources` are those that
+    a source with `joins` puts together, by their names in the configuration: built and not opened.
     """
 
     instance: str
@@ -105,6 +107,7 @@ class Host:
     outputs: Path
     log: logging.Logger
     channel_map: ChannelMap
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -115,6 +118,10 @@ class Source(Protocol):
     a row (live sources ignore it) and may be called again to start anew. `close` is legal without
     `open` and legal twice. `identity` names the data, the same for the same data: it is part of the
     ids of events.
+
+    What a class may add. A class attribute `joins = True`: in the configuration it has a map `sources:` of
+    further sources, which it is given as `host.sources`. An attribute `problems`, texts: what is wrong with
+    it now, one line each (`pmu1:4712: the connection is lost`); what is new in it becomes an event.
     """
 
     Config: ClassVar[type[BaseModel]]
@@ -156,6 +163,15 @@ class Seekable(Protocol):
 
     async def row_at(self, time: np.datetime64) -> int:
         """The first row at or after `time`; the last row when `time` is beyond the end."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A source that counts what goes wrong on the way, for `/metrics` and the screen's page of devices."""
+
+    def statistics(self) -> Statistics:
+        """The figures at this moment; cheap enough to ask for a few times a second."""
         ...
 
 

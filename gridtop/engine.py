@@ -31,13 +31,19 @@ class Engine:
     pipe, into which it says that it listens, and unless it is to be kept the read end of another, its
     lifeline: when this process is gone, however it died, the engine reads its end and ends as well.
     What it writes to standard error goes into a file beside its socket.
+
+    `stdin` is a descriptor that it gets as its standard input, nothing if it is None; closing it is left to
+    the caller. An engine that is started again goes on with what comes then.
     """
 
-    def __init__(self, arguments: Sequence[str], path: Path, *, keep: bool = False) -> None:
+    def __init__(
+        self, arguments: Sequence[str], path: Path, *, keep: bool = False, stdin: int | None = None
+    ) -> None:
         self.path = path
         self.log = path.with_suffix(".log")
         self._arguments = tuple(arguments)
         self._keep = keep
+        self._stdin = subprocess.DEVNULL if stdin is None else stdin
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = -1
         self._lifeline = -1
@@ -58,7 +64,7 @@ class Engine:
             with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)) as log:
                 self._process = subprocess.Popen(
                     command,
-                    stdin=subprocess.DEVNULL,
+                    stdin=self._stdin,
                     stdout=subprocess.DEVNULL,
                     stderr=log,
                     pass_fds=passed,

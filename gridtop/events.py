@@ -152,9 +152,9 @@ class Event:
         """
         known = {one.name for one in fields(cls)}
         values = {name: value for name, value in data.items() if name in known}
-        wall = _time(data["wall"])
+        wall = time_from_iso(data["wall"])
         values["pass_number"] = data["pass"]
-        values["time"], values["since"] = _time(data["time"]), _time(data["since"])
+        values["time"], values["since"] = time_from_iso(data["time"]), time_from_iso(data["since"])
         values["wall"] = 0.0 if wall is None else float(wall.astype("datetime64[ms]").astype(np.int64)) / 1000
         values["cause"] = tuple(
             Contribution(part["channel"], part["share"]) for part in data.get("cause", ())
@@ -197,7 +197,8 @@ def iso_time(time: np.datetime64 | None) -> str | None:
     return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
 
 
-def _time(text: str | None) -> np.datetime64 | None:
+def time_from_iso(text: str | None) -> np.datetime64 | None:
+    """The inverse of `iso_time`."""
     return None if text is None else np.datetime64(text.removesuffix("Z"), "ns")
 
 

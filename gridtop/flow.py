@@ -29,7 +29,8 @@ class Flow:
     """One open source and its pipeline, from `start` on.
 
     Without `keep_history` there is no telemetry. `stop_at_end`, `block_frames` and `clock` are those of the
-    replay. Alarms change in one place at a time, and what changed is committed before the next may.
+    replay. `seen` is given each block before it is judged. Alarms change in one place at a time, and what
+    changed is committed before the next may.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Flow:
         stop_at_end: bool = False,
         block_frames: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        seen: Callable[[Block], None] = lambda block: None,
     ) -> None:
         self.pipeline = pipeline
+        self._seen = seen
         self.replay = Replay(
             source,
             channels,
@@ -142,6 +145,7 @@ class Flow:
         if portion.pass_number != self._standing.pass_number:
             await self._begin_pass(portion.pass_number)
         if not portion.context:
+            self._seen(portion.block)
             await self._judge(portion.block)
         elif self._standing.warming_up:
             async with self._turn:

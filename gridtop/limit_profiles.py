@@ -229,7 +229,8 @@ class Fitted:
 def fit(
     configuration: Configuration, channels: ChannelSet, scored: ChannelSet, missing: Sequence[str]
 ) -> Fitted:
-    """Bind a configuration's limits; rules of a profile are left out where they have nothing to watch.
+    """Bind a configuration's limits; rules of a profile, and all of a configuration that is only borrowed,
+    are left out where they have nothing to watch.
 
     `scored` are the channels with the detectors' scores behind them, where gates are looked for; `missing`
     says why quantities are not to be had, as `name of place: reason`. Raises ConfigurationError when a rule
@@ -241,7 +242,8 @@ def fit(
     for name, settings in configuration.limits.items():
         columns = channels.select(settings.patterns) if settings.enabled else ()
         origin = origins.get(name)
-        theirs = settings.enabled and origin is not None and origin.leaves_out(settings)
+        leaves_out = configuration.borrowed or (origin is not None and origin.leaves_out(settings))
+        theirs = settings.enabled and leaves_out
         if theirs and not columns:
             absent.setdefault(_reason(settings.patterns[0], missing), []).append(name)
         elif theirs and origin and origin.needs_baseline and configuration.site.baselines is None:
@@ -328,8 +330,11 @@ def _notices(
     configuration: Configuration, absent: Mapping[str, list[str]], ungated: Mapping[str, list[str]]
 ) -> Iterable[str]:
     which = f"profile{'s' * (len(configuration.profiles) != 1)} {', '.join(configuration.profiles)}"
+    names: Iterable[str] = configuration.origins
+    if configuration.borrowed:
+        which, names = "the configuration that comes with gridtop", configuration.limits
     if absent:
-        watching = sum(configuration.limits[name].enabled for name in configuration.origins)
+        watching = sum(configuration.limits[name].enabled for name in names)
         count = sum(map(len, absent.values()))
         have = "has" if count == 1 else "have"
         yield f"{which}: {count} of {watching} rules {have} nothing to watch here: {_listed(absent)}"

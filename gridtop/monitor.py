@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gridtop import __version__, reloading
 from gridtop.announcements import alert, noticed, said
-from gridtop.building import journal_of, owed_to, sinks_of, source_of
+from gridtop.building import journal_of, owed_to, sinks_of, source_of, source_words
 from gridtop.chores import Chores
 from gridtop.client import Hello, JournalStatus, Snapshot, Telemetry, TelemetryRequest, Transport
 from gridtop.config import Configuration
@@ -27,11 +27,14 @@ from gridtop.events import Event, Severity
 from gridtop.flow import Flow
 from gridtop.journal import Journal
 from gridtop.limit_lines import limit_lines
+from gridtop.live_recording import LiveRecording
 from gridtop.loading import blaming
 from gridtop.orders import Order
 from gridtop.pipeline import Pipeline
 from gridtop.publishing import Publishing
 from gridtop.replay import Replay
+from gridtop.source_statistics import Statistics
+from gridtop.source_watch import SourceWatch
 from gridtop.standing import resume
 from gridtop.tallies import Tallies, tallies
 
@@ -51,7 +54,8 @@ class Monitor:
     """One running monitor.
 
     `streams` get every event beside the configured sinks, for as long as this runs (the command line's
-    output). `stop_at_end` ends the run with the recording. Without `keep_history` there is no telemetry,
+    output). `stop_at_end` ends the run with the recording. `record` is the file into which live data are
+    recorded from the start. Without `keep_history` there is no telemetry,
     which saves time when nobody will look. `block_frames`, `clock` (monotonic seconds) and `wall` (seconds
     since 1970) are for tests.
     """
@@ -62,6 +66,7 @@ class Monitor:
         *,
         streams: Mapping[str, Sink] | None = None,
         stop_at_end: bool = False,
+        record: Path | None = None,
         keep_history: bool = True,
         block_frames: int | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -70,6 +75,7 @@ class Monitor:
         self._configuration = configuration
         self._streams = streams or {}
         self._stop_at_end = stop_at_end
+        self._record = record
         self._keep_history = keep_history
         self._block_frames = block_frames
         self._clock = clock
@@ -81,6 +87,8 @@ class Monitor:
         self._delivery: Delivery | None = None
         self._publishing: Publishing | None = None
         self._source: Source | None = None
+        self._watch: SourceWatch | None = None
+        self._recording: LiveRecording | None = None
         self._pipeline: Pipeline | None = None  # the one to begin with
         self._flow: Flow | None = None
         self._chores = Chores(self.stop)
@@ -124,6 +132,9 @@ class Monitor:
         self._source = source = source_of(configuration)
         with blaming(SourceError, "the source cannot be opened"):
             channels = await source.open()
+        self._watch = SourceWatch(source)
+        name = source_words(configuration.source)
+        self._recording = recording = LiveRecording(source, channels, name, self._wall)
         # Detectors may import heavy libraries when they are built.
         pipeline = await asyncio.to_thread(Pipeline, configuration, channels, source.identity, source.live)
         self._pipeline = pipeline
@@ -140,7 +151,10 @@ class Monitor:
             stop_at_end=self._stop_at_end,
             block_frames=self._block_frames,
             clock=self._clock,
+            seen=recording.add,
         )
+        if self._record is not None:
+            _log.info("%s", await recording.begin(configuration.recording, self._record))
         # A plugin that cannot be loaded is not used, or the configuration would have been refused.
         problems = [noticed("plugins", "warning", text) for text in configuration.plugin_problems]
         events = (*restored.notices, *problems, *_remarks(pipeline), *ended)
@@ -169,6 +183,9 @@ class Monitor:
         """Once a second keep where the stream stands, and tell what the journal has to say of itself."""
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
+            if self._watch is not None:
+                for severity, text in self._watch.news(self._clock()):
+                    await self._tell(said("source", severity, text, self.replay.transport()))
             await self._keep()
 
     async def _keep(self) -> None:
@@ -193,6 +210,8 @@ class Monitor:
             # The last one first; each is done whatever becomes of the others.
             if self._source is not None:
                 last.push_async_callback(self._source.close)
+            if self._recording is not None:
+                last.push_async_callback(self._recording.end)
             last.callback(self._let_go_of_detectors)
             if self._journal is not None:
                 last.push_async_callback(self._journal.close)
@@ -280,8 +299,7 @@ class Monitor:
 
     def hello(self) -> Hello:
         """What does not change while the monitor runs."""
-        source = self._configuration.source
-        name = Path(str(getattr(source.config, "path", source.type))).name
+        name = source_words(self._configuration.source)
         live = self._source is not None and self._source.live
         flow, pipeline = self._flowing, self._flowing.pipeline
         screen = self._configuration.screen.wishes()
@@ -298,7 +316,13 @@ class Monitor:
             return Snapshot(Transport("starting"), seq=seq)
         told = sum(publishing.by_severity.values())
         journal = self._journal.status if self._journal is not None else JournalStatus()
-        problems = (*self._configuration.plugin_problems, *flow.pipeline.problems, *delivery.problems)
+        watched = self._watch.problems() if self._watch is not None else ()
+        problems = (
+            *self._configuration.plugin_problems,
+            *watched,
+            *flow.pipeline.problems,
+            *delivery.problems,
+        )
         if journal.problem:
             problems = (*problems, f"journal: {journal.problem}")
         return Snapshot(
@@ -310,6 +334,7 @@ class Monitor:
             flood=flow.pipeline.flood,
             sinks=delivery.status(),
             journal=journal,
+            recording=self._recording.status() if self._recording is not None else None,
         )
 
     def events(self, after: int = 0, limit: int = 500) -> tuple[Event, ...]:
@@ -351,6 +376,21 @@ class Monitor:
         await self._open_for_business()
         await self._flowing.operate(order)
 
+    async def record(self, on: bool) -> None:
+        """Begin a recording of live data in the configured folder, or end the one that is being made.
+
+        GridtopError when there is nothing live, or the file cannot be made.
+        """
+        await self._open_for_business()
+        assert self._recording is not None
+        words = await (self._recording.begin(self._configuration.recording) if on else self._recording.end())
+        if words:
+            await self._tell(said("recording", "info", words, self.replay.transport()))
+
+    def statistics(self) -> Statistics | None:
+        """How the data come, by device; None when the source does not count that."""
+        return self._watch.statistics() if self._watch is not None else None
+
     async def report(self, type: str, count: int, message: str, by: str = "") -> Event:
         """Publish an alert that another program noticed, as a warning of kind `alert` named by its type.
 
@@ -369,7 +409,15 @@ class Monitor:
         """What was counted since the start, by name and labels (docs/http-api.md, Metrics)."""
         if self._publishing is None or self._delivery is None or self._journal is None:
             return {}
-        return tallies(self.snapshot().counts, self._publishing, self._delivery, self._journal)
+        snapshot = self.snapshot()
+        return tallies(
+            snapshot.counts,
+            self._publishing,
+            self._delivery,
+            self._journal,
+            self.statistics(),
+            snapshot.recording,
+        )
 
 
 def _remarks(pipeline: Pipeline) -> list[Event]:

@@ -84,7 +84,12 @@ class Pipeline:
             self._context = self._quantities.afresh()
             self._context_checks = self._checks()
         self.channels = self._quantities.channels
-        self._detectors = {d.name: (d.target, d.config, d.channels) for d in configuration.detectors.values()}
+        chosen = [
+            detector
+            for detector in configuration.detectors.values()
+            if not configuration.borrowed or self.channels.select(detector.channels)
+        ]
+        self._detectors = {d.name: (d.target, d.config, d.channels) for d in chosen}
         if before is not None and same_quantities and before._detectors == self._detectors:
             self._detection = before._detection
         else:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from gridtop.config import Configuration, PluginInstance, SinkInstance
+from gridtop.config import Configuration
+from gridtop.configured import PluginInstance, SinkInstance
 from gridtop.errors import GridtopError
 from gridtop.problems import InvalidConfiguration
 
 Instance = TypeVar("Instance", bound=PluginInstance)
 
-AT_ONCE = ("limits", "detectors", "alarms", "sinks", "screen")
+AT_ONCE = ("limits", "detectors", "alarms", "sinks", "screen", "recording")
 """Sections that take effect while the engine runs."""
 
 NEXT_START = ("source", "speed", "loop", "channels", "site", "quality", "journal", "api", "plugins")
@@ -50,7 +51,11 @@ def difference(running: Configuration, changed: Configuration) -> str:
     told: list[str] = []
     for section in ("limits", "detectors", "sinks"):
         told += _named(section, getattr(running, section), getattr(changed, section))
-    told += [f"{section} changed" for section in ("alarms", "screen") if _differs(running, changed, section)]
+    told += [
+        f"{section} changed"
+        for section in ("alarms", "screen", "recording")
+        if _differs(running, changed, section)
+    ]
     later = [section for section in NEXT_START if _differs(running, changed, section)]
     words = "configuration reloaded: " + (", ".join(told) or "nothing to change")
     if later:
@@ -72,7 +77,8 @@ def _aligned(running: Instance | None, changed: Instance) -> Instance:
         return changed
     if running.config.model_dump() != changed.config.model_dump():
         return changed
-    return replace(changed, target=running.target, config=running.config)
+    sources = {name: _aligned(running.sources.get(name), one) for name, one in changed.sources.items()}
+    return replace(changed, target=running.target, config=running.config, sources=sources)
 
 
 def _differs(running: Configuration, changed: Configuration, name: str) -> bool:

@@ -27,6 +27,7 @@ from gridtop.client import Hello, Link, Snapshot, Telemetry, TelemetryRequest
 from gridtop.errors import EngineLost, EngineReplaced, GridtopError
 from gridtop.events import Event, iso_time
 from gridtop.orders import Order
+from gridtop.source_statistics import Statistics
 from gridtop.text import clean
 
 if TYPE_CHECKING:
@@ -146,6 +147,10 @@ class RemoteClient:
         text = urlencode(query, errors="surrogatepass")
         return (await self._get(f"/v1/telemetry?{text}")).read(wire.telemetry_from_json)
 
+    async def statistics(self) -> Statistics | None:
+        """How the data come, by device; None when the source does not count that."""
+        return (await self._get("/v1/statistics")).read(wire.statistics_from_json)
+
     # Commands
 
     async def pause(self) -> None:
@@ -176,6 +181,10 @@ class RemoteClient:
         """Tell an alarm something; the engine knows who asks."""
         body = {"reason": order.reason, "seconds": order.seconds}
         await self._tell(f"/v1/alarms/{quote(order.alarm, safe='')}/{order.action}", body)
+
+    async def record(self, on: bool) -> None:
+        """Begin a recording of live data, or end it; the engine chooses the file."""
+        await self._tell("/v1/recording", {"on": on})
 
     async def close(self) -> None:
         """Leave; an engine that this client started ends, unless it is to be kept."""

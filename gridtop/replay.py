@@ -84,7 +84,8 @@ class Replay:
         self._channels = channels
         self._speed = check_speed(speed)
         self._loop = loop
-        self._stop_at_end = stop_at_end
+        # What is live cannot be played again: who asked for that wants no rest at the end either.
+        self._stop_at_end = stop_at_end or (source.live and loop)
         self._block_frames = block_frames
         self._clock = clock
         self._state: State = "live" if source.live else "playing"
@@ -100,6 +101,7 @@ class Replay:
         self._time: np.datetime64 | None = None
         self._anchor: tuple[float, np.datetime64] | None = None  # (clock, measurement time)
         self._delivered_at = -math.inf
+        self._heard_at = clock()  # when a live source gave a value last
         self._progress: deque[tuple[float, np.datetime64]] = deque()
         self._problem = ""
 
@@ -121,6 +123,7 @@ class Replay:
             self._pass,
             self._loop,
             self._problem,
+            self._silence(),
         )
 
     def pause(self) -> None:
@@ -203,7 +206,7 @@ class Replay:
                     self._goal = 0
                     continue
                 self._state, self._steps = "ended", 0
-                if self._stop_at_end or self._source.live:
+                if self._stop_at_end:
                     return None
                 continue
             if chunk.row < self._judged_from:
@@ -250,6 +253,9 @@ class Replay:
         block = chunk.slice(0, frames)
         self._chunk = chunk.slice(frames, len(chunk)) if frames < len(chunk) else None
         self._delivered_at = self._clock()
+        # A source may make up frames in a silence, which hold no value.
+        if self._source.live and np.isfinite(block.values).any():
+            self._heard_at = self._delivered_at
         self._row = block.row + len(block)
         self._time = block.time[-1]
         context = block.row < self._judged_from
@@ -306,6 +312,11 @@ class Replay:
         (start, begin), (stop, end) = self._progress[0], self._progress[-1]
         passed = stop - start
         return _seconds(end - begin) / passed if passed > CADENCE else math.nan
+
+    def _silence(self) -> float:
+        if self._state != "live":
+            return 0.0
+        return max(0.0, self._clock() - self._heard_at)
 
     async def _sleep(self, seconds: float | None) -> None:
         """Sleep until the time has come or a command arrives."""

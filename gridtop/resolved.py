@@ -11,7 +11,8 @@ from pydantic import BaseModel, SecretStr
 
 from gridtop import limit_profiles
 from gridtop.alarms.rules import AlarmDefaults, AlarmSettings
-from gridtop.config import Configuration, DetectorInstance, PluginInstance
+from gridtop.config import Configuration
+from gridtop.configured import DetectorInstance, PluginInstance
 from gridtop.naming import ChannelMeaning
 from gridtop.problems import KeyPath, dotted
 from gridtop.yaml_writing import without_variables, yaml_of
@@ -63,6 +64,7 @@ def as_dict(configuration: Configuration) -> dict[str, Any]:
             else _switched_off(configuration, "sinks", name)
             for name in _names(configuration, "sinks")
         },
+        "recording": _dumped(configuration.recording),
         "journal": _dumped(configuration.journal),
         "api": _dumped(configuration.api),
         "screen": _dumped(configuration.screen),
@@ -119,7 +121,8 @@ def _switched_off(configuration: Configuration, section: str, name: str) -> dict
 
 
 def _instance(plugin: PluginInstance, host: dict[str, Any]) -> dict[str, Any]:
-    return {"type": plugin.type, **host, **_dumped(plugin.config)}
+    joined = {name: _instance(one, {}) for name, one in plugin.sources.items()}
+    return {"type": plugin.type, **host, **_dumped(plugin.config), **({"sources": joined} if joined else {})}
 
 
 def _detector(detector: DetectorInstance, defaults: AlarmDefaults) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from gridtop import limit_profiles
 from gridtop.alarms.rules import AlarmDefaults, LimitSettings
 from gridtop.api_settings import ApiSettings
-from gridtop.config import (
-    SECTIONS,
+from gridtop.config import SECTIONS, Kind
+from gridtop.configured import (
     DetectorSettings,
     HostSettings,
-    Kind,
+    JoinedSettings,
     PluginSettings,
     SinkSettings,
     SourceSettings,
@@ -25,6 +25,7 @@ from gridtop.errors import PluginError
 from gridtop.journal_settings import JournalSettings
 from gridtop.naming import ChannelMeaning
 from gridtop.quality.settings import QualitySettings
+from gridtop.recording_settings import RecordingSettings
 from gridtop.screen_settings import ScreenSettings
 from gridtop.site import Site
 
@@ -40,16 +41,21 @@ _HOST: dict[Kind, type[HostSettings]] = {
 }
 _MODELS: tuple[type[BaseModel], ...] = (
     *_HOST.values(),
+    JoinedSettings,
     ChannelMeaning,
     Site,
     QualitySettings,
     LimitSettings,
     AlarmDefaults,
     ScreenSettings,
+    RecordingSettings,
     JournalSettings,
     ApiSettings,
     PluginSettings,
 )
+
+
+_JOINED = "JoinedSources"
 
 
 class _Untitled(GenerateJsonSchema):
@@ -62,12 +68,15 @@ class _Untitled(GenerateJsonSchema):
 def json_schema(registry: Registry, leave_out: Callable[[str], None]) -> Schema:
     """The schema of a whole configuration. Plugins that fail to load are named to `leave_out`."""
     configs: dict[tuple[Kind, str], type[BaseModel]] = {}
+    joining: set[str] = set()
     for kind in _HOST:
         for name in registry.names(kind):
             try:
                 plugin: Any = registry.load(kind, name)
                 plugin.Config.model_json_schema()
                 configs[kind, name] = plugin.Config
+                if kind == "source" and getattr(plugin, "joins", False):
+                    joining.add(name)
             except (PluginError, PydanticUserError) as error:
                 leave_out(str(error))
     references, together = models_json_schema(
@@ -80,24 +89,32 @@ def json_schema(registry: Registry, leave_out: Callable[[str], None]) -> Schema:
         found: Schema = definitions[reference.removeprefix("#/$defs/")]
         return found
 
-    def instance(kind: Kind) -> Schema:
-        """One configured plugin: what its type decides, with the host's settings beside its own."""
-        host = definition(_HOST[kind])
+    def instance(kind: Kind, settings: type[HostSettings] | None = None) -> Schema:
+        """One configured plugin: what its type decides, with the host's settings beside its own.
+
+        With other `settings` of the host it is one that is joined, which joins none itself.
+        """
+        host = definition(settings or _HOST[kind])
         members = []
         for (of_kind, name), model in configs.items():
-            if of_kind == kind:
-                own = definition(model)
-                members.append(
-                    {
-                        "description": registry.spec(kind, name).summary,
-                        "type": "object",
-                        "properties": own.get("properties", {})
-                        | host["properties"]
-                        | {"type": {"const": name}},
-                        "required": ["type", *own.get("required", [])],
-                        "additionalProperties": False,
-                    }
-                )
+            joins = kind == "source" and name in joining
+            if of_kind != kind or (joins and settings is not None):
+                continue
+            own = definition(model)
+            properties = own.get("properties", {}) | host["properties"] | {"type": {"const": name}}
+            required = ["type", *own.get("required", [])]
+            if joins:
+                properties["sources"] = {"$ref": f"#/$defs/{_JOINED}"}
+                required.append("sources")
+            members.append(
+                {
+                    "description": registry.spec(kind, name).summary,
+                    "type": "object",
+                    "properties": properties,
+                    "required": required,
+                    "additionalProperties": False,
+                }
+            )
         return {"oneOf": members}
 
     def named(item: Schema) -> Schema:
@@ -109,6 +126,13 @@ def json_schema(registry: Registry, leave_out: Callable[[str], None]) -> Schema:
     def section(model: type[BaseModel]) -> Schema:
         return {"anyOf": [reference(model), {"type": "null"}]}
 
+    if joining:
+        definitions[_JOINED] = {
+            "description": "the sources that are joined, by name",
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": instance("source", JoinedSettings),
+        }
     sections = {
         "source": instance("source"),
         "channels": named(reference(ChannelMeaning)),
@@ -118,6 +142,7 @@ def json_schema(registry: Registry, leave_out: Callable[[str], None]) -> Schema:
         "detectors": named(instance("detector")),
         "alarms": section(AlarmDefaults),
         "sinks": named(instance("sink")),
+        "recording": section(RecordingSettings),
         "journal": section(JournalSettings),
         "api": section(ApiSettings),
         "screen": section(ScreenSettings),

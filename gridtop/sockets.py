@@ -137,21 +137,25 @@ def connected(path: Path, timeout: float) -> socket.socket:
 
 def peer_is_trusted(connection: socket.socket) -> bool:
     """Whether the other end runs as this user or as root; the folder alone decides where that is not told."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    pid_uid_gid = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int.from_bytes(pid_uid_gid[4:8], "little") in (0, os.geteuid())
+    return _peer(connection) in (None, 0, os.geteuid())
 
 
 def peer_name(connection: socket.socket) -> str:
     """The name of the user at the other end, empty where that is not told."""
-    if not hasattr(socket, "SO_PEERCRED"):
+    if (uid := _peer(connection)) is None:
         return ""
-    uid = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], "little")
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+def _peer(connection: socket.socket) -> int | None:
+    """The user id at the other end, None where that is not told."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    pid_uid_gid = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(pid_uid_gid[4:8], "little")
 
 
 def _checked(path: Path) -> Path:

@@ -14,11 +14,14 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _one_or_several(item: dict[str, object]) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]})
-
-
-_Rules = Annotated[tuple[str, ...], BeforeValidator(_several), _one_or_several({"type": "string"})]
+Globs = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_several),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+"""One glob, or several."""
 _Transitions = Annotated[tuple[Transition, ...], BeforeValidator(_several)]
 _Kinds = Annotated[tuple[Kind, ...], BeforeValidator(_several)]
 
@@ -29,7 +32,7 @@ class Subscription(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     severity: Severity = Field("info", description="only events of at least this severity")
-    rules: _Rules = Field(
+    rules: Globs = Field(
         ("*",),
         min_length=1,
         description="globs of the rules (limits, detectors, plugins) it hears of; ! takes some away",

@@ -23,6 +23,7 @@ from gridtop.client import (
     Hello,
     JournalStatus,
     LimitLine,
+    RecordingStatus,
     ScreenWishes,
     SinkStatus,
     Snapshot,
@@ -30,7 +31,8 @@ from gridtop.client import (
     Transport,
 )
 from gridtop.errors import ConfigurationError, GridtopError, SourceError
-from gridtop.events import Contribution, iso_time
+from gridtop.events import Contribution, iso_time, time_from_iso
+from gridtop.source_statistics import Statistics
 
 Json = dict[str, Any]
 
@@ -86,6 +88,7 @@ def snapshot_to_json(snapshot: Snapshot) -> Json:
         "flood": None if snapshot.flood is None else _plain(snapshot.flood),
         "sinks": [_plain(sink) for sink in snapshot.sinks],
         "journal": _plain(snapshot.journal),
+        "recording": None if snapshot.recording is None else _plain(snapshot.recording),
     }
 
 
@@ -102,7 +105,31 @@ def snapshot_from_json(data: Json) -> Snapshot:
         None if (flood := data.get("flood")) is None else _record(Flood, flood, times=("since",)),
         tuple(_record(SinkStatus, sink) for sink in data.get("sinks", ())),
         _record(JournalStatus, data.get("journal", {})),
+        None if (recording := data.get("recording")) is None else _record(RecordingStatus, recording),
     )
+
+
+def statistics_to_json(statistics: Statistics | None) -> Json | None:
+    """Figures that are not known are null."""
+    if statistics is None:
+        return None
+    return {
+        "stream": _figures(statistics.stream),
+        "devices": {name: _figures(figures) for name, figures in statistics.devices.items()},
+        "words": dict(statistics.words),
+    }
+
+
+def statistics_from_json(data: Json | None) -> Statistics | None:
+    """The inverse of `statistics_to_json`."""
+    if data is None:
+        return None
+
+    def figures(named: Json) -> dict[str, float]:
+        return {name: math.nan if value is None else value for name, value in named.items()}
+
+    devices = {name: figures(named) for name, named in data["devices"].items()}
+    return Statistics(figures(data["stream"]), devices, dict(data["words"]))
 
 
 def telemetry_to_json(telemetry: Telemetry) -> Json:
@@ -126,7 +153,7 @@ def telemetry_from_json(data: Json) -> Telemetry:
     return Telemetry(
         tuple(data["channels"]),
         data["window"],
-        _time(data["end"]),
+        time_from_iso(data["end"]),
         stale=np.array(data["stale"], dtype=np.bool_),
         doubtful=np.array(data.get("doubtful", [False] * len(data["channels"])), dtype=np.bool_),
         **arrays,
@@ -161,6 +188,10 @@ def _plain(record: Any) -> Json:
     return {field.name: _value(getattr(record, field.name)) for field in dataclasses.fields(record)}
 
 
+def _figures(named: Mapping[str, float]) -> Json:
+    return {name: _value(value) for name, value in named.items()}
+
+
 def _value(value: Any) -> Any:
     if isinstance(value, np.datetime64):
         return iso_time(value)
@@ -175,16 +206,12 @@ def _record(
     known = {field.name for field in dataclasses.fields(kind)}
     values = {name: value for name, value in data.items() if name in known}
     values |= {name: math.nan for name in floats if values.get(name) is None}
-    values |= {name: _time(values.get(name)) for name in times}
+    values |= {name: time_from_iso(values.get(name)) for name in times}
     return kind(**values)
 
 
 def _speed(speed: float) -> float | str:
     return "max" if speed == math.inf else speed
-
-
-def _time(text: str | None) -> np.datetime64 | None:
-    return None if text is None else np.datetime64(text.removesuffix("Z"), "ns")
 
 
 def _list(array: npt.NDArray[np.float64]) -> list[Any]:

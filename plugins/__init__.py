@@ -8,6 +8,9 @@ def gridtop_sources() -> list[SourceSpec]:
     """Recordings, a grid to practise on, and what measures now."""
     return [
         SourceSpec(
+            "align", "gridtop.plugins.sources.align:Align", "joins several sources by measurement time"
+        ),
+        SourceSpec(
             "c37118", "gridtop.plugins.sources.c37118:C37118", "a PMU or concentrator over IEEE C37.118"
         ),
         SourceSpec(

@@ -13,7 +13,8 @@ import numpy as np
 
 from gridtop.alarms.rules import AlarmSettings
 from gridtop.api import Block, ChannelSet, Scores, Settings
-from gridtop.config import DetectorInstance, load
+from gridtop.config import load
+from gridtop.configured import DetectorInstance
 from gridtop.events import Event
 from gridtop.pipeline import Pipeline
 

@@ -285,6 +285,15 @@ def test_silence_raises_one_alarm_per_device_and_none_about_time() -> None:
     assert raised.sum(axis=0).tolist() == [1, 1, 0]
 
 
+def test_after_a_long_absence_no_more_than_a_minute_is_filled() -> None:
+    feeding = settled(configuration())
+    feeding.look(900.0)
+    block = feeding.look(900.1)
+    assert len(block) == 60 * RATE
+    assert block.time[-1] >= START + np.timedelta64(899, "s")
+    assert len(feeding.look(900.2)) == 3
+
+
 def test_whoever_was_kept_from_looking_takes_a_queue_for_no_silence() -> None:
     of = configuration()
     feeding = settled(of)
@@ -356,6 +365,121 @@ def test_after_a_change_channels_keep_their_place_and_those_gone_are_missing() -
     assert np.isnan(block.values[:, list(block.channels.select(["R1*"]))]).all()
     assert block.values[0, block.channels.position("R2-VA:V")] == 132e3
     assert feeding.stream.counts.configuration_changes == 1
+
+
+def test_channels_that_the_device_has_not_any_more_are_a_problem_until_they_are_back() -> None:
+    before = configuration(pmu("R1", 7, analogs=2))
+    feeding = settled(before)
+    assert feeding.assembly.lacking == ""
+    fewer = replace(before, pmus=(pmu("R1", 7),))
+    for of, lacking in ((fewer, "2 of 17 channels are not in it any more"), (before, "")):
+        feeding.tell(of)
+        feeding.feed(data(of, 3, RATE), 1.1)
+        assert lacking in feeding.assembly.lacking
+        assert bool(feeding.assembly.lacking) == bool(lacking)
+
+
+# What it is known by
+
+
+def test_completeness_is_one_without_losses_and_the_share_that_came_with_some() -> None:
+    of = configuration(pmu("R1", 7), pmu("R2", 8))
+    feeding, words = Feeding(of), statuses(30 * RATE, of, 0)
+    words[15 * RATE :, 1] = 0x8000
+    frames = data(of, 30 * RATE, status=words)
+    for at in range(0, len(frames), 3):
+        feeding.feed(frames[at : at + 3], (at + 3) / RATE)
+    figures = feeding.assembly.statistics(30.0)
+    assert figures.stream["completeness"] == figures.devices["R1"]["completeness"] == 1.0
+    assert figures.stream["rate"] == RATE
+    # 28 whole seconds are over, the 14 last of them with an error of R2.
+    assert figures.devices["R2"]["completeness"] == 0.5
+    lossy = Feeding(of)
+    for at in range(0, len(frames), 3):
+        lossy.feed(frames[at : at + 2], (at + 3) / RATE)
+    assert lossy.assembly.statistics(30.0).devices["R1"]["completeness"] == pytest.approx(2 / 3)
+
+
+def test_completeness_falls_in_silence_and_forgets_after_a_minute() -> None:
+    of = configuration()
+    feeding = Feeding(of)
+    frames = data(of, 31 * RATE)
+    for at in range(0, len(frames), RATE):
+        feeding.feed(frames[at : at + RATE], 1 + at / RATE)
+
+    def share(now: float) -> float:
+        return feeding.assembly.statistics(now).devices["R1"]["completeness"]
+
+    assert share(31.0) == 1.0
+    assert share(62.0) == pytest.approx(0.5, abs=0.02)
+    assert share(200.0) == 0.0
+
+
+def test_a_repeated_frame_makes_nothing_more_complete() -> None:
+    of = configuration()
+    feeding = Feeding(of)
+    for k in range(10):
+        frames = data(of, RATE // 2, k * RATE)
+        feeding.feed(frames + frames, k + 1.0)
+    assert feeding.assembly.statistics(10.0).devices["R1"]["completeness"] == 0.5
+
+
+def test_a_slow_stream_has_no_completeness_but_no_error_either() -> None:
+    of = configuration(rate=-100)
+    feeding = Feeding(of)
+    feeding.feed(data(of, 3, rate=0.01), 200.0)
+    assert np.isnan(feeding.assembly.statistics(250.0).stream["completeness"])
+
+
+def test_figures_are_there_before_any_frame_could_be_used() -> None:
+    of = configuration()
+    feeding = Feeding(of)
+    assert feeding.assembly.statistics(0.0).devices == {}
+    feeding.feed(data(of, 3, 10 * 86400 * RATE), 0.1)
+    figures = feeding.assembly.statistics(0.1)
+    assert (figures.stream["ahead"], figures.devices["R1"]["frames"]) == (3, 3)
+    assert np.isnan(figures.devices["R1"]["completeness"])
+
+
+def test_devices_in_trouble_have_words_and_those_in_good_order_have_none() -> None:
+    of = configuration(*(pmu(f"R{i}", i) for i in range(1, 6)))
+    feeding = settled(of)
+    words = statuses(3, of, 0)
+    words[:] = [0x0800, 0xA1F0, 0x8000, 0, 0]
+    frequency = np.full((3, 5), 60.0)
+    frequency[:, 3] = 65.536
+    feeding.feed(data(of, 3, RATE, status=words, frequency=frequency), 1.1)
+    assert feeding.assembly.statistics(1.1).words == {
+        "R2": "test mode or absent data filled in: not to be used; clock not synchronised, for more than "
+        "1000 s; time off by more than 10 ms, or nobody knows",
+        "R3": "test mode or absent data filled in: not to be used",
+        "R4": "the frequency is 65.536 Hz: is the PMU absent?",
+    }
+    assert feeding.assembly.statistics(3.0).words == dict.fromkeys([f"R{i}" for i in range(1, 6)], "no data")
+    feeding.feed(data(of, 3, 60 + RATE), 3.1)
+    assert feeding.assembly.statistics(3.1).words == {}
+
+
+def test_seconds_since_data_are_those_of_each_device() -> None:
+    of = configuration(pmu("R1", 7), pmu("R2", 8))
+    feeding, words = settled(of), statuses(30, of, 0)
+    words[:, 1] = 0x4000 | 0x8000
+    feeding.feed(data(of, 30, RATE, status=words), 2.0)
+    figures = feeding.assembly.statistics(2.5)
+    assert figures.stream["seconds_since_data"] == figures.devices["R1"]["seconds_since_data"] == 0.5
+    assert figures.devices["R2"]["seconds_since_data"] == 1.5
+    assert figures.devices["R2"]["device_errors"] == 30
+
+
+def test_a_device_that_left_the_configuration_is_said_to_be_gone() -> None:
+    of = configuration(pmu("R1", 7), pmu("R2", 8))
+    feeding = settled(of)
+    less = configuration(pmu("R1", 7))
+    feeding.tell(less)
+    feeding.feed(data(less, 3, RATE), 1.1)
+    figures = feeding.assembly.statistics(1.1)
+    assert figures.words == {"R2": "not in the configuration any more"}
+    assert figures.devices["R2"]["frames"] == RATE
 
 
 def test_short_names_after_long_ones_mean_the_same_channels() -> None:

@@ -154,11 +154,33 @@ def test_bytes_made_to_keep_us_busy_cost_a_bounded_number_of_checks(monkeypatch:
     assert splitter.feed(FRAME * 3) == [FRAME] * 3
 
 
-@given(st.binary(max_size=400))
-def test_any_bytes_before_frames_lose_no_more_than_one_of_them(rubbish: bytes) -> None:
+@given(st.binary(max_size=400), st.booleans())
+def test_no_bytes_before_a_frame_hold_it_up(rubbish: bytes, begun: bool) -> None:
     splitter = Splitter()
-    out = splitter.feed(rubbish + FRAME * 2) + splitter.feed(FRAME * 400)
-    assert out.count(FRAME) >= 400
+    if begun:
+        assert splitter.feed(FRAME) == [FRAME]
+    assert splitter.feed(rubbish + FRAME) == [FRAME]
+    assert splitter.skipped == len(rubbish)
+
+
+@pytest.mark.parametrize(
+    "stray", [b"\xaa\x41\x00", b"\xaa\x41", b"\xaa\x01\xff", b"\xaa", b"\xaa\x31\xff\xff\x00\x09"]
+)
+def test_stray_bytes_like_the_beginning_of_a_frame_do_not_hold_up_a_command(stray: bytes) -> None:
+    commands = [encode_command(7, Command.START), encode_command(7, Command.STOP)]
+    splitter = Splitter()
+    for command in commands:
+        assert splitter.feed(stray + command) == [command]
+    assert splitter.skipped == 2 * len(stray)
+
+
+def test_what_looks_like_a_frame_of_another_device_inside_a_long_one_does_not_cut_it_short() -> None:
+    inner = encode_command(8, Command.START)
+    whole = seal(FrameKind.HEADER, 9, b"text " + inner + b" more text")
+    splitter = Splitter()
+    assert splitter.feed(FRAME) == [FRAME]
+    assert splitter.feed(whole[:-5]) + splitter.feed(whole[-5:]) == [whole]
+    assert splitter.skipped == 0
 
 
 def test_split_and_body_take_a_frame_apart() -> None:

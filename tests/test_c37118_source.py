@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gridtop.api import Block, Host, SourceError
+from gridtop.api import Block, Host, SourceError, Statistics
 from gridtop.naming import ChannelMap
 from gridtop.plugins.sources.c37118 import C37118, Capture
 from gridtop.plugins.sources.c37118.source import host_and_port
@@ -21,10 +21,13 @@ from gridtop.synchrophasor import connection as connections
 from gridtop.synchrophasor.captures import CaptureWriter, is_capture, read_capture
 from gridtop.synchrophasor.configuration import encode_configuration
 from gridtop.synchrophasor.connection import Connection, Target
+from gridtop.synchrophasor.device import Device
 from gridtop.synchrophasor.frames import Command, FrameKind
 from gridtop.synchrophasor.pmus import Configuration
+from gridtop.synchrophasor.serving import PmuServer
 from gridtop.synchrophasor.stream import Stream
 from tests.c37118_devices import LoopbackPmu, configuration, data, eventually, pmu
+from tests.pmu_feeds import feed
 
 
 def host(folder: Path = Path()) -> Host:
@@ -220,8 +223,97 @@ async def test_the_wrong_id_is_named_when_it_cannot_open(monkeypatch: pytest.Mon
 
 
 async def test_nobody_there_is_one_clear_message() -> None:
-    with pytest.raises(SourceError, match="127.0.0.1:"):
+    with pytest.raises(SourceError, match="nobody listens at 127.0.0.1:"):
         await source(free_port(), patience="300ms").open()
+
+
+async def test_a_start_that_has_to_wait_says_for_what_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    one = source(port, patience="1h")
+    opening = asyncio.create_task(one.open())
+    await eventually(lambda: bool(caplog.messages))
+    assert caplog.messages == [
+        f"nobody listens at 127.0.0.1:{port} (connection refused); trying until 3600 s have passed"
+    ]
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await one.close()
+
+
+async def test_an_outage_is_one_problem_in_the_same_words_until_data_are_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "SHORTEST_WAIT", 0.05)
+    of = configuration()
+    async with LoopbackPmu(of) as device, opened(device.port) as one:
+        await asyncio.wait_for(device.started.wait(), 5)
+        assert one.problems == ()
+        await device.stop()
+        await eventually(lambda: one.statistics().stream["failures"] >= 3)
+        lost = f"the connection is lost: 127.0.0.1:{device.port} has closed the connection"
+        assert one.problems == (lost,)
+        await device.start()
+        await asyncio.wait_for(device.started.wait(), 5)
+        assert one.problems == (lost,)
+        device.send(data(of, 3))
+        await eventually(lambda: one.problems == ())
+
+
+async def test_datagrams_that_stop_coming_are_a_problem_until_they_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "_LOOK", 0.01)
+    of, port = configuration(), free_port()
+    one = source(4712, transport="udp", udp_port=port, listen="127.0.0.1", timeout="400ms")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+
+        def send(frames: Sequence[bytes]) -> None:
+            for frame in frames:
+                sender.sendto(frame, ("127.0.0.1", port))
+
+        opening = asyncio.create_task(one.open())
+        await eventually(lambda: len(one.problems) == 1)
+        assert "no configuration has come yet from 127.0.0.1" in one.problems[0]
+        send([*encode_configuration(of), *data(of, 3)])
+        await opening
+        await eventually(lambda: one.problems == ())
+        quiet = f"the connection is lost: no data from 127.0.0.1 (datagrams at {port}) for 0.4 s"
+        await eventually(lambda: one.problems == (quiet,))
+        send(data(of, 3, 3))
+        await eventually(lambda: one.problems == ())
+    await one.close()
+
+
+async def test_commands_and_data_may_both_be_datagrams() -> None:
+    async with PmuServer(Device(feed(endless=True), 7), udp=True) as server:
+        running = asyncio.create_task(server.run())
+        async with opened(server.port, transport="udp+commands") as one:
+            blocks = await first_blocks(one, 20)
+            assert blocks[0].channels.rate == 250
+            assert one.statistics().devices.keys() == {"A", "B"}
+        running.cancel()
+
+
+async def test_figures_are_counts_or_how_it_is_now() -> None:
+    of = configuration(pmu("R1", 7), pmu("R2", 8))
+    async with LoopbackPmu(of) as device, opened(device.port) as one:
+        await asyncio.wait_for(device.started.wait(), 5)
+        device.send(data(of, 30))
+        await first_blocks(one, 30)
+        figures = one.statistics()
+        assert isinstance(figures, Statistics)
+        now = {name for name, figure in figures.stream.items() if isinstance(figure, float)}
+        assert now == {
+            *(f"latency_{which}" for which in ("min", "mean", "max", "last")),
+            *("defined_rate", "rate", "completeness", "seconds_since_data"),
+        }
+        of_device = figures.devices["R2"]
+        assert {name for name, figure in of_device.items() if isinstance(figure, float)} == {
+            "completeness",
+            "seconds_since_data",
+        }
+        assert of_device["frames"] == 30
 
 
 async def test_closing_is_legal_without_opening_and_twice() -> None:

@@ -11,6 +11,7 @@ from gridtop.synchrophasor.status import (
     decode_status,
     describe_status,
     describe_time_quality,
+    describe_trouble,
     status_flags,
     time_flags,
 )
@@ -73,3 +74,15 @@ def test_time_quality_is_named_and_flags_what_may_be_more_than_a_millisecond_off
 @given(st.integers(0, 255))
 def test_every_time_quality_can_be_said(byte: int) -> None:
     assert all(isinstance(text, str) and text for text in describe_time_quality(byte))
+
+
+def test_trouble_leaves_out_what_is_nothing_wrong() -> None:
+    assert describe_trouble(0x0F43, 0x70 | 5) == ()
+    assert describe_trouble(0x21F0, 0x0F) == describe_status(0x21F0)
+    assert describe_trouble(0x0030) == describe_trouble(0x0140) == ()
+    assert describe_trouble(0x01C0) == ("time off by more than 10 ms, or nobody knows",)
+    assert describe_trouble(0, 0x0F) == ("clock failed: the time cannot be relied on",)
+    assert describe_trouble(0x5000) == (
+        "PMU error, nothing is known about the data",
+        "sorted by arrival, not by time",
+    )

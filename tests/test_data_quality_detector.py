@@ -24,6 +24,7 @@ from gridtop.events import Event
 from gridtop.monitor import Monitor
 from gridtop.naming import built_in
 from gridtop.plugins.detectors.data_quality import DataQuality
+from gridtop.plugins.detectors.data_quality.outages import Outages
 from gridtop.site import Nominal, Site, Terminal
 from tests.streams import START, ListSource, block_of, times
 
@@ -91,13 +92,81 @@ def test_healthy_stream_scores_zero_and_says_nothing() -> None:
 def test_missing_values_warn_at_one_percent_of_the_window_and_are_critical_at_five() -> None:
     values, _ = stream(900)
     values[100:150, :6] = math.nan
-    score, notes = scored(values)
+    score, notes = scored(values, recovery="60s")
     # 600 frames of 5 cells (not the impedance): a warning after 6 frames, critical after 30.
     assert (first(score, R1), first(score, R1, 2)) == (105, 129)
     assert notes["R1:data"][105] == "R1: 5 of 5 values missing"
     assert notes["R1:data"][200] == "R1: 8.3 % of the values of the last 60 s are missing"
     assert score[749 - 6, R1] >= 1 > score[749 - 5, R1]
     assert not score[:, R2].any()
+
+
+def test_outage_is_forgotten_when_nothing_was_missing_for_ten_seconds() -> None:
+    values, _ = stream(900)
+    values[100:300, :6] = math.nan
+    score, _ = scored(values)
+    assert (score[129:399, R1] >= 2).all()
+    assert not score[399:, R1].any()
+
+
+def test_outage_soon_after_another_counts_until_it_has_left_the_window() -> None:
+    values, _ = stream(9000)
+    values[100:150, :6] = values[300:350, :6] = math.nan
+    values[7000:7050, :6] = math.nan
+    score, _ = scored(values)
+    assert not score[249:300, R1].any()
+    assert score[349 + 600 - 6, R1] >= 1
+    assert not score[349 + 600 : 7000, R1].any()
+    # The third comes more than ten minutes after the second.
+    assert score[7148, R1] >= 1
+    assert not score[7149:, R1].any()
+    assert scored(values, relapse="20min")[0][7149, R1] >= 1
+
+
+def test_lost_frames_here_and_there_are_no_outage_that_is_over() -> None:
+    values, _ = stream(900)
+    values[100:400:25, :6] = math.nan
+    score, _ = scored(values)
+    assert (score[100 + 25 * 5 : 375 + 100, R1] >= 1).all()
+    assert score[600, R1] >= 1
+
+
+def test_values_that_were_late_while_nobody_brought_new_ones_are_an_outage() -> None:
+    values, flags = stream(600)
+    values += np.arange(600)[:, np.newaxis]
+    flags[100:250, :6] = Quality.LATE
+    values[200:250, :6] = math.nan
+    score, _ = scored(values, flags)
+    assert (score[105:349, R1] >= 1).all()
+    assert not score[349:, R1].any()
+
+
+def test_what_has_not_come_yet_at_the_start_is_missing_after_ten_seconds() -> None:
+    values, _ = stream(300)
+    values[:30, :6] = math.nan
+    values[:, 7:] = math.nan
+    score, _ = scored(values)
+    assert not score[:, R1].any()
+    assert first(score, R2) == 100 + 6 - 1
+    values[50:, 7:] = 132e3, 60.0
+    values[53:, 7] = math.nan
+    assert first(scored(values)[0], R2) == 53 + 12 - 1
+    flags = np.zeros(values.shape, np.uint16)
+    values[:, 7:], flags[:, 7:] = math.nan, Quality.BAD
+    assert first(scored(values, flags)[0], R2) == 6 - 1
+    assert first(scored(values, start="0s")[0], R2) == 6 - 1
+
+
+def test_values_that_somebody_holds_are_no_new_values_and_no_repeated_frames() -> None:
+    values, flags = stream(400)
+    values += np.arange(400)[:, np.newaxis]
+    values[200:260] = values[199]
+    flags[200:260, :6] = Quality.LATE
+    _, notes = scored(values, flags)
+    assert notes["R1:data"][204] == "R1: no new values for 0.5 s"
+    assert notes["R1:data"][220] == "R1: no new values for 2.1 s"
+    assert notes["R1:data"][259] == "R1: no new values for 6 s"
+    assert notes["R1:data"][260] == "R1: 60 repeated frames in 10 s"
 
 
 def test_few_missing_values_score_how_near_a_warning_is() -> None:
@@ -275,13 +344,39 @@ def test_scores_and_notes_do_not_depend_on_where_the_stream_is_cut(seed: int, cu
         flags[start : start + random.integers(1, 100), column] |= np.uint16(flag)
     steps = random.choice([100, 100, 100, 100, 130, 200, 700], 250) * 1_000_000
     time = START + np.cumsum(steps).astype("timedelta64[ns]")
-    short: dict[str, Any] = {"window": "5s", "unsynchronised_warning": "1s"}
+    short: dict[str, Any] = {
+        "window": "5s",
+        "unsynchronised_warning": "1s",
+        "recovery": "300ms",
+        "start": "4s",
+        "relapse": "2s",
+    }
     score, notes = scored(values, flags, time=time, **short)
     cut_score, cut_notes = scored(values, flags, time=time, cuts=cuts, **short)
     np.testing.assert_array_equal(cut_score, score)
     assert cut_notes == notes
     for i, texts in enumerate(notes.values()):
         assert [bool(text) for text in texts] == (score[:, i] >= 1).tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 6)), min_size=1, max_size=12),
+    st.lists(st.integers(0, 72), max_size=6),
+    st.integers(1, 8),
+    st.integers(0, 30),
+)
+def test_an_outage_is_over_when_its_definition_says_so(
+    runs: list[tuple[bool, int]], cuts: list[int], recovery: int, relapse: int
+) -> None:
+    wrong = np.concatenate([[is_wrong] * frames for is_wrong, frames in runs])
+    outages = Outages(recovery, relapse, 1)
+    edges = sorted({0, len(wrong), *(cut for cut in cuts if cut < len(wrong))})
+    over = np.concatenate([outages.over(wrong[a:b, np.newaxis])[:, 0] for a, b in pairwise(edges)])
+    for frame in range(len(wrong)):
+        ends = [i for i in range(frame + 1) if wrong[i] and (i == frame or not wrong[i + 1])]
+        well_for = frame - ends[-1] >= recovery if ends else True
+        assert over[frame] == (well_for and not any(frame - end <= relapse for end in ends[:-1]))
 
 
 @pytest.mark.parametrize(
@@ -292,6 +387,7 @@ def test_scores_and_notes_do_not_depend_on_where_the_stream_is_cut(seed: int, cu
         {"unsynchronised_critical": "1s"},
         {"rate_critical": 1},
         {"window": 0},
+        {"recovery": 0},
         {"first_year": 2050},
         {"windw": "1s"},
     ],

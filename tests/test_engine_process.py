@@ -236,6 +236,47 @@ async def test_an_engine_that_is_killed_is_told_with_its_last_words_and_can_be_s
         await client.close()
 
 
+def as_json_lines(first: int, count: int) -> bytes:
+    """Measurements as a program prints them, ten a second."""
+    moments = (1_767_225_600 + (first + i) / 10 for i in range(count))
+    return b"".join(b'{"time": %.1f, "R1-PM1:V": 132000}\n' % moment for moment in moments)
+
+
+async def frames_of(client: RemoteClient, count: int) -> None:
+    """Wait until so many have been judged."""
+    async with asyncio.timeout(DEADLINE):
+        while (await client.snapshot()).counts.frames < count:
+            await asyncio.sleep(0.02)
+    assert (await client.snapshot()).counts.frames == count
+
+
+async def test_an_engine_reads_what_it_is_given_and_goes_on_with_what_comes_when_it_is_started_again(
+    runtime: Path, tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    arguments = ["-c", str(spaced_sags(tmp_path)), "--source", "-", "--set", "source.rate=10"]
+    engine = Engine(arguments, runtime / "a.sock", stdin=reading)
+    engine.start()
+    client = RemoteClient(engine.path, engine=engine)
+    try:
+        os.write(writing, as_json_lines(0, 20))
+        first = await client.hello()
+        assert (first.source, first.live) == ("standard input", True)
+        await frames_of(client, 20)
+        os.kill(engine.pid, signal.SIGKILL)
+        wait_until(lambda: engine.ending, "the end of the engine")
+        os.write(writing, as_json_lines(20, 30))  # waits in the pipe, which this process holds open
+        await client.restart()
+        assert (await client.hello()).instance != first.instance
+        await frames_of(client, 30)
+    finally:
+        await client.close()
+        os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        os.write(writing, b"\n")
+    os.close(writing)
+
+
 async def first_hello(client: RemoteClient) -> None:
     """Ask until there is an answer."""
     while True:

@@ -61,9 +61,10 @@ def test_a_headless_run_imports_no_screen(tmp_path: Path) -> None:
 
 
 def test_the_plugin_interface_is_frozen() -> None:
-    names = "API DOUBTFUL NO_VALUE Amperes Block Calibrated Channel ChannelSet CommandSpec DeliveryError"
-    names += " Detector DetectorSpec Duration Event Explains Extent Hertz Host Quality ReceiverGone Scores"
-    names += " Seekable Settings Sink SinkSpec Site Source SourceError SourceSpec Undeliverable Volts"
+    names = "API DOUBTFUL NO_VALUE Amperes Block Calibrated Channel ChannelSet CommandSpec Counting"
+    names += " DeliveryError Detector DetectorSpec Duration Event Explains Extent Hertz Host Quality"
+    names += " ReceiverGone Scores Seekable Settings Sink SinkSpec Site Source SourceError SourceSpec"
+    names += " Statistics Undeliverable Volts"
     names += " hookimpl load_model model_channels seconds_to_time"
     assert gridtop.api.__all__ == names.split()
     for name in gridtop.api.__all__:

@@ -73,8 +73,7 @@ class Taken:
         self.channels = self.intake.settle()
         self.blocks: list[Block] = []
         while len(self.intake):
-            if (block := self.intake.take(most, ended=True)) is not None:
-                self.blocks.append(block)
+            self.blocks += self.intake.take(most, ended=True)
         self.counts = self.complaints.counts
 
     @property
@@ -384,6 +383,264 @@ def test_no_bytes_at_all_lead_to_anything_but_frames_or_a_reason(lines: list[byt
         assert not np.isinf(block.values).any()
 
 
+# Silence
+
+RATE = 20
+
+
+class Live:
+    """An intake on a clock of its own that is looked at ten times a second, as the source does."""
+
+    def __init__(self, rows: int = 5, **settings: Any) -> None:
+        self.now = 0.0
+        self.complaints = Complaints(LOG, clock=lambda: 0.0)
+        config = LinesSettings.model_validate({"columns": ("time", "R1:F"), "rate": RATE} | settings)
+        self.intake = Intake(
+            config,
+            ChannelMap(),
+            self.complaints,
+            "in",
+            lambda: 10**18 + round(self.now * 1e9),
+            lambda: self.now,
+        )
+        self.channels = self.intake.settle()
+        self.blocks: list[Block] = []
+        self.say(*range(rows))
+
+    def say(self, *frames: int) -> None:
+        """Rows of so many periods after midnight, all at once."""
+        for k in frames:
+            self.intake.feed(f"2026-01-01T00:{k / RATE // 60:02.0f}:{k / RATE % 60:06.3f}Z,60\n".encode())
+        self.look()
+
+    def look(self) -> None:
+        self.blocks += self.intake.take(256) or self.intake.missing()
+
+    def wait(self, seconds: float, every: float = 0.1) -> None:
+        for _ in range(round(seconds / every)):
+            self.now = round(self.now + every, 6)
+            self.look()
+
+    def speak(self, first: int, seconds: int) -> int:
+        """A row when it is due, for so long; gives the number of the next one."""
+        for k in range(first, first + seconds * RATE):
+            self.now = round(self.now + 1 / RATE, 6)
+            self.say(k)
+        return first + seconds * RATE
+
+    @property
+    def frames(self) -> list[tuple[int, bool]]:
+        """Each frame given out: its number of periods after midnight, and whether it has a value."""
+        return [
+            (
+                round(float((time - block.time[0].astype("datetime64[D]")) / np.timedelta64(1, "s")) * RATE),
+                value,
+            )
+            for block in self.blocks
+            for time, value in zip(block.time, ~np.isnan(block.values[:, 0]), strict=True)
+        ]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return dict(self.intake.statistics().stream)
+
+
+def settled(**settings: Any) -> tuple[Live, int]:
+    """A feed whose first ten seconds are over, and the number of its next row."""
+    live = Live(**settings)
+    live.wait(1 / RATE, 1 / RATE)
+    return live, live.speak(5, 11)
+
+
+def test_a_silent_feed_gives_missing_frames_at_its_rate_within_two_seconds_and_ends_without_a_gap() -> None:
+    live, following = settled()
+    live.wait(1.9)
+    assert live.frames[-1] == (following - 1 + 18, False)
+    block = live.blocks[-1]
+    assert block.quality is not None
+    assert (block.quality == Quality.MISSING).all()
+    live.wait(1.1)
+    assert live.intake.silence == "nothing has come for 1 s"
+    live.say(following + 60, following + 61)
+    assert [number for number, _ in live.frames] == list(range(following + 62))
+    assert [there for _, there in live.frames].count(False) == 60
+    assert live.intake.silence == ""
+    assert [block.row for block in live.blocks] == list(np.cumsum([0, *map(len, live.blocks)])[:-1])
+    figures = live.figures
+    assert (figures["silences"], figures["missing_frames"], figures["rows"]) == (1, 60, following + 2)
+    assert "overtaken_rows" not in figures
+
+
+def test_rows_that_were_held_back_do_not_follow_the_frames_that_took_their_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    live, following = settled(silence="1s")
+    live.wait(3)
+    live.say(*range(following, following + 61))
+    numbers = [number for number, _ in live.frames]
+    assert numbers == list(range(following + 61))
+    assert live.figures["overtaken_rows"] == live.figures["missing_frames"] == 40
+    told = "frames without values had taken the place of it and the 39 behind it before it came; left out"
+    assert told in caplog.text
+    live.wait(0.5)
+    assert live.frames[-1] == (following + 60, True)
+
+
+def test_a_feed_that_is_behind_for_good_goes_on_where_it_can() -> None:
+    live, following = settled(silence="1s")
+    live.wait(3)
+    for portion in range(10):
+        live.say(*range(following + 6 * portion, following + 6 * portion + 6))
+        live.wait(0.1)
+    live.speak(following + 60, 2)
+    assert [number for number, _ in live.frames] == list(range(following + 100))
+    assert all(there for _, there in live.frames[following + 40 :])
+    assert live.figures["silences"] == 1
+
+
+@pytest.mark.parametrize("portion", [2, 4, 9])
+def test_a_writer_that_buffers_for_seconds_loses_nothing(portion: int) -> None:
+    live = Live(0)
+    for k in range(8):
+        live.say(*range(k * portion * RATE, (k + 1) * portion * RATE))
+        live.wait(portion)
+    assert live.frames == [(number, True) for number in range(8 * portion * RATE)]
+    assert live.figures["silences"] == 0
+
+
+def test_a_writer_that_stopped_once_is_waited_for_and_forgotten_after_ten_minutes() -> None:
+    live, following = settled()
+    live.wait(4)
+    live.say(*range(following, following + 80))
+    assert live.figures["overtaken_rows"] == 60
+    following = live.speak(following + 80, 2)
+    live.wait(4)
+    live.say(*range(following, following + 80))
+    assert live.figures["silences"] == 1
+    for second in range(601):
+        live.now += 1
+        live.say(*range(following + 80 + second * RATE, following + 100 + second * RATE))
+    live.wait(3)
+    assert live.figures["silences"] == 2
+
+
+def test_a_silence_that_lost_its_rows_makes_nobody_more_patient() -> None:
+    live, following = settled()
+    for outage in range(1, 4):
+        live.wait(5)
+        following = live.speak(following + 5 * RATE, 1)
+        assert live.figures["silences"] == outage
+
+
+def test_a_slow_feed_is_not_silent_between_two_rows() -> None:
+    live = Live(0, rate=0.1)
+    for k in range(5):
+        live.say(200 * k)
+        live.wait(10)
+    assert live.figures["silences"] == 0
+    live.wait(26)
+    assert [block.time[0] for block in live.blocks[-2:]] == [
+        np.datetime64("2026-01-01T00:00:40"),
+        np.datetime64("2026-01-01T00:00:50"),
+    ]
+
+
+def test_without_a_rate_or_with_rows_as_a_clock_no_frame_is_made_up() -> None:
+    for live in (
+        Live(columns=("R1:F",), time="arrival", rate=None),
+        Live(0, columns=("R1:F",)),
+        Live(0, columns=("R1:F",), rate=None),
+    ):
+        live.intake.feed(b"60\n")
+        live.look()
+        live.wait(40)
+        assert len(live.blocks) == 1
+    assert live.intake.silence == ""
+    live = Live(0, columns=("R1:F",), rate=None, silence="2s")
+    live.intake.feed(b"60\n")
+    live.look()
+    live.wait(3)
+    assert live.intake.silence == "nothing has come for 2 s"
+
+
+def test_frames_by_arrival_go_on_in_silence_where_the_rate_is_given() -> None:
+    live = Live(0, columns=("R1:F",), time="arrival", silence="1s")
+    live.intake.feed(b"60\n")
+    live.look()
+    live.wait(3)
+    live.intake.feed(b"61\n")
+    live.look()
+    times = np.concatenate([block.time for block in live.blocks])
+    assert (np.diff(times) > np.timedelta64(0)).all()
+    assert times[-1] - times[0] == np.timedelta64(3, "s")
+    assert live.figures["missing_frames"] == 59
+
+
+def test_after_a_long_absence_no_more_than_a_minute_is_filled() -> None:
+    live, following = settled(silence="1s")
+    live.now += 3600
+    live.look()
+    assert live.frames[-1] == (following - 1, True)
+    live.wait(0.1)
+    assert len(live.frames) == following + 60 * RATE
+    live.wait(0.1)
+    assert len(live.frames) == following + 60 * RATE + 2
+
+
+def test_a_clock_that_is_put_back_ends_a_silence_as_well() -> None:
+    live, following = settled(silence="1s")
+    live.wait(3)
+    for k in range(110):
+        live.now += 1 / RATE
+        live.say(k)
+    assert live.frames[-1] == (109, True)
+    assert [number for number, _ in live.frames[-110:]] == list(range(110))
+    assert live.complaints.counts["clock_put_back"] == 1
+    assert all((np.diff(block.time) > np.timedelta64(0)).all() for block in live.blocks)
+    assert not live.frames[following][1]
+
+
+def test_labels_of_made_up_frames_are_empty() -> None:
+    live = Live(0, columns=("time", "R1:F", "marker"), silence="1s")
+    live.intake.feed(b"2026-01-01T00:00:00Z,60,Natural\n")
+    live.look()
+    live.wait(2)
+    (kind,) = live.blocks[-1].labels.values()
+    assert set(kind) == {""}
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), max_size=6))
+def test_whatever_comes_when_time_runs_forward_and_no_row_is_given_twice(
+    steps: list[tuple[int, int]],
+) -> None:
+    live, following = Live(silence="1s"), 5
+    for tenths, rows in steps:
+        live.wait(tenths / 10)
+        live.say(*range(following, following + rows))
+        following += rows
+    numbers = [number for number, _ in live.frames]
+    assert numbers == sorted(set(numbers))
+    figures = live.figures
+    assert figures["rows"] + figures.get("overtaken_rows", 0) == following
+    assert figures["rows"] + figures["missing_frames"] == len(numbers)
+
+
+def test_figures_are_counts_or_how_it_is_now() -> None:
+    live, following = settled()
+    figures = live.figures
+    assert figures["rate"] == pytest.approx(RATE, rel=0.01)
+    live.wait(0.5)
+    figures = live.figures
+    assert {name for name, figure in figures.items() if isinstance(figure, float)} == {
+        "rate",
+        "defined_rate",
+        "seconds_since_data",
+    }
+    assert figures["seconds_since_data"] == pytest.approx(0.5)
+    assert figures["rows"] == following
+
+
 # From here on with the sources themselves
 
 
@@ -441,7 +698,22 @@ async def test_standard_input_is_read_as_it_comes_and_ends_with_it(monkeypatch: 
             assert await take(blocks, 1) == [64]
             with pytest.raises(StopAsyncIteration):
                 await anext(blocks)
-        assert source.statistics()["lines"] == 6
+        assert source.statistics().stream["lines"] == 6
+
+
+async def test_a_silent_pipe_gives_missing_frames_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    with standard_input(monkeypatch) as writing:
+        os.write(writing, (HEADER + frequencies(60)).encode())
+        source = Lines(LinesSettings.model_validate({"rate": 20, "silence": "150ms"}), host())
+        async with opened(source) as blocks:
+            assert await take(blocks, 1) == [60]
+            assert np.isnan(await take(blocks, 5)).all()
+            assert source.problems == ("standard input: nothing has come for 0.15 s",)
+            os.close(writing)
+            async with asyncio.timeout(20):
+                rest = [block async for block in blocks]
+            assert all(np.isnan(block.values).all() for block in rest)
+            assert source.problems == ()
 
 
 async def test_a_pipe_waits_for_a_slow_monitor_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -521,15 +793,16 @@ async def test_a_file_is_followed_through_rotation_and_when_it_is_cut_back(tmp_p
         append(file, "time\n")
         append(file, frequencies(10, first=13))
         assert await take(blocks, 1) == [10]
-    counts = source.statistics()
+    counts = source.statistics().stream
     assert (counts["rotations"], counts["truncations"], counts["garbage_lines"]) == (1, 1, 1)
 
 
 async def test_a_file_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     source = Lines(LinesSettings(path="pmu.jsonl", rate=1), host(tmp_path))
     opening = asyncio.create_task(source.open())
-    while not source.statistics().get("waits_for_file"):
+    while not source.statistics().stream.get("waits_for_file"):
         await asyncio.sleep(0.01)
+    assert source.problems == ("pmu.jsonl: there is no such file; waiting for it",)
     append(tmp_path / "new", json_row(1) + json_row(2))
     (tmp_path / "new").rename(tmp_path / "pmu.jsonl")
     assert (await asyncio.wait_for(opening, 20)).names == ("R1:F",)
@@ -563,9 +836,11 @@ async def test_a_sender_connects_and_a_second_one_is_turned_away_until_it_leaves
     port = free_port()
     source = Tcp(Tcp.Config(listen=f"127.0.0.1:{port}", rate=1), host())
     opening = asyncio.create_task(source.open())
+    assert source.problems == (f"127.0.0.1:{port}: no sender has connected yet",)
     first = await connected(port)
     first.write((HEADER + row(0, 1)).encode())
     await opening
+    assert source.problems == ()
     blocks = source.blocks()
     assert await take(blocks, 1) == [1]
     reader, second = await asyncio.open_connection("127.0.0.1", port)
@@ -574,11 +849,14 @@ async def test_a_sender_connects_and_a_second_one_is_turned_away_until_it_leaves
     first.write(row(1, 2).encode() + b"2026-01-01T00:00:02,99")  # cut off in the middle
     first.close()
     assert await take(blocks, 1) == [2]
+    while not source.problems:
+        await asyncio.sleep(0.01)
+    assert source.problems == (f"127.0.0.1:{port}: the sender is gone",)
     third = await connected(port)
     third.write((HEADER + row(3, 4)).encode())
     assert await take(blocks, 1) == [4]
     third.close()
-    counts = source.statistics()
+    counts = source.statistics().stream
     assert (counts["connections"], counts["refused_connections"], counts["garbage_lines"]) == (2, 1, 1)
     await source.close()
 
@@ -588,8 +866,9 @@ async def test_a_connection_is_made_again_when_it_is_lost(monkeypatch: pytest.Mo
     port = free_port()
     source = Tcp(Tcp.Config(connect=f"127.0.0.1:{port}", rate=1), host())
     opening = asyncio.create_task(source.open())
-    while not source.statistics().get("failed_connections"):
+    while not source.statistics().stream.get("failed_connections"):
         await asyncio.sleep(0.01)
+    assert source.problems == (f"127.0.0.1:{port}: there is no connection: Connection refused",)
     told = iter(range(100))
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -601,7 +880,7 @@ async def test_a_connection_is_made_again_when_it_is_lost(monkeypatch: pytest.Mo
     assert (await asyncio.wait_for(opening, 20)).names == ("R1:F", "R1-PM1:V")
     assert (await take(source.blocks(), 3))[:3] == [0, 1, 2]
     server.close()
-    counts = source.statistics()
+    counts = source.statistics().stream
     assert counts["connections"] >= 3
     assert counts["lost_connections"] >= 2
     await source.close()
@@ -622,6 +901,8 @@ async def test_a_connection_that_falls_silent_is_made_again(monkeypatch: pytest.
     await source.open()
     while len(callers) < 3:
         await asyncio.sleep(0.01)
+    silent_words = "the connection is lost: nothing was said for 0.1 s"
+    assert source.problems == (f"127.0.0.1:{port}: {silent_words}",)
     await source.close()
     for caller in callers:
         caller.close()
@@ -637,10 +918,10 @@ async def test_a_monitor_that_does_not_keep_up_with_a_sender_loses_the_oldest_fr
     sender = await connected(port)
     sender.write(b"".join(b"%d\n" % i for i in range(count)))
     sender.close()
-    while source.statistics().get("lines", 0) < count:
+    while source.statistics().stream.get("lines", 0) < count:
         await asyncio.sleep(0.01)
-    dropped = source.statistics()["dropped_frames"]
-    assert dropped == 256 * source.statistics()["dropped_blocks"] > 0
+    dropped = source.statistics().stream["dropped_frames"]
+    assert dropped == 256 * source.statistics().stream["dropped_blocks"] > 0
     assert await take(source.blocks(), count - dropped) == list(range(dropped, count))
     await source.close()
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gridtop.api import Block, Host, Quality, Source, SourceError
+from gridtop.api import Block, Channel, Host, Quality, Source, SourceError
 from gridtop.config import load
 from gridtop.naming import ChannelMap, ChannelMeaning
 from gridtop.plugins.sources import mqtt
@@ -26,6 +26,7 @@ from gridtop.plugins.sources.mqtt import Mqtt
 from gridtop.plugins.sources.mqtt_channels import Directory
 from gridtop.plugins.sources.mqtt_payloads import Unusable, json_of, number_of, path_of, time_of, value_at
 from gridtop.plugins.sources.mqtt_settings import ReadingSettings
+from gridtop.plugins.sources.mqtt_statistics import MOST_DEVICES, SensorCounts
 from gridtop.plugins.sources.sample_and_hold import Reading, SampleAndHold
 from gridtop.resolved import as_yaml
 from tests.sinks_at_hand import CANARY
@@ -70,7 +71,7 @@ async def until(blocks: AsyncIterator[Block], wanted: Callable[[Block], bool]) -
 
 async def counted(made: Mqtt, name: str, count: int = 1) -> None:
     async with asyncio.timeout(20):
-        while made.statistics().get(name, 0) < count:
+        while made.statistics().stream.get(name, 0) < count:
             await asyncio.sleep(0.01)
 
 
@@ -255,6 +256,45 @@ def test_places_of_a_topic_make_sensors_in_an_order_that_does_not_depend_on_who_
         assert [sensor.name for sensor in directory.find("site/a/power")] == ["a power"]
 
 
+# What is known of sensors
+
+
+def sensor_counts(*terminals: str) -> SensorCounts:
+    channels = [Channel(f"{t} v{i}", "voltage", "V", t) for i, t in enumerate(terminals)]
+    return SensorCounts(channels, late_after=5, lost_after=60)
+
+
+def test_every_sensor_has_its_counts_and_the_age_of_its_last_reading() -> None:
+    counts = sensor_counts("a", "b", "c")
+    counts.add(0, 100 * SECOND, True, True)
+    counts.add(0, 101 * SECOND, True, True)
+    counts.add(0, 90 * SECOND, True, False)
+    counts.add(1, 10 * SECOND, False, True)
+    figures = counts.statistics({"messages": 4}, 102 * SECOND)
+    assert figures.stream == {"messages": 4, "sensors": 3.0}
+    assert figures.devices["a v0"] == {"readings": 3, "unusable": 0, "outdated": 1, "age": 1.0}
+    assert figures.devices["b v1"] == {"readings": 1, "unusable": 1, "outdated": 0, "age": 92.0}
+    assert np.isnan(figures.devices["c v2"]["age"])
+    assert figures.words == {
+        "b v1": "silent for more than 60 s; the last reading held no usable value",
+        "c v2": "has said nothing yet",
+    }
+    assert counts.statistics({}, 110 * SECOND).words["a v0"] == "silent for more than 5 s"
+
+
+def test_many_sensors_are_told_together_by_terminal() -> None:
+    counts = sensor_counts(*(f"meter {i // 10}" for i in range(MOST_DEVICES + 10)))
+    for i in range(MOST_DEVICES + 10):
+        counts.add(i, (100 + i % 10) * SECOND, True, True)
+    figures = counts.statistics({}, 109 * SECOND)
+    assert len(figures.devices) == 31
+    assert figures.devices["meter 3"] == {"readings": 10, "unusable": 0, "outdated": 0, "age": 9.0}
+    assert figures.words["meter 3"] == "4 of its sensors are silent for more than 5 s"
+    cut = sensor_counts(*map(str, range(MOST_DEVICES + 10))).statistics({}, 0)
+    assert len(cut.devices) == len(cut.words) == MOST_DEVICES
+    assert cut.stream["sensors_not_shown"] == 10
+
+
 # With a broker
 
 
@@ -339,7 +379,16 @@ async def test_frames_go_on_without_the_broker_and_values_come_back_with_it(
                     await sensor.publish("r1/f", str(60 + count))
                     await until(blocks, lambda block, count=count: last(block) == [60 + count])  # type: ignore[misc]
             await until(blocks, lambda block: bool(np.isnan(last(block)[0])))
-        assert made.statistics()["lost_connections"] >= 2
+            (problem,) = made.problems
+            assert problem.startswith(f"127.0.0.1:{port}: the broker is away: ")
+            lost = made.statistics().stream["lost_connections"]
+            await counted(made, "lost_connections", int(lost) + 2)
+            assert made.problems == (problem,)
+        figures = made.statistics()
+        assert figures.stream["seconds_without_broker"] > 0
+        assert figures.devices["R1:F"]["readings"] == 2
+        assert isinstance(figures.devices["R1:F"]["age"], float)
+        assert "silent for more than 0.3 s" in figures.words["R1:F"]
 
 
 async def test_a_lost_broker_makes_every_value_late_at_once_and_only_until_it_is_back(
@@ -404,7 +453,7 @@ async def test_rubbish_is_told_with_its_topic_and_what_is_right_goes_on(
         "topic 'm': longer than 1 MiB; left out",
     ):
         assert text in told
-    counts = made.statistics()
+    counts = made.statistics().stream
     assert [counts[name] for name in ("garbage_messages", "bad_times", "future_times")] == [1, 2, 2]
 
 
@@ -429,7 +478,7 @@ async def test_more_messages_than_wait_drop_the_oldest_and_are_counted(
     for number in range(25):
         queue.put_nowait(number)  # type: ignore[arg-type]
     assert [queue.get_nowait() for _ in range(queue.qsize())] == list(range(15, 25))
-    assert made.statistics()["dropped_messages"] == 15
+    assert made.statistics().stream["dropped_messages"] == 15
 
 
 async def test_a_monitor_that_does_not_keep_up_loses_the_oldest_frames_and_they_are_counted(
@@ -452,11 +501,11 @@ async def test_a_monitor_that_does_not_keep_up_loses_the_oldest_frames_and_they_
     assert [len(block) for block in later[:2]] == [256, 224]  # four seconds of 120 frames
     assert later[0].row == first.row + len(first)
     skipped = (later[0].time[0] - first.time[-1]) / np.timedelta64(1, "s")
-    assert skipped == pytest.approx(made.statistics()["dropped_frames"] / 120, abs=0.05)
+    assert skipped == pytest.approx(made.statistics().stream["dropped_frames"] / 120, abs=0.05)
     now[0] -= 3600 * SECOND  # the clock of this computer is put back
     back = await anext(blocks)
     assert back.time[0] < first.time[0]
-    assert made.statistics()["clock_put_back"] == 1
+    assert made.statistics().stream["clock_put_back"] == 1
     await made.close()
 
 
@@ -479,7 +528,7 @@ async def test_tls_checks_the_certificate_of_the_broker(tmp_path: Path) -> None:
         doubting = source(port, **login)
         await doubting.open()
         await counted(doubting, "lost_connections")
-        assert not doubting.statistics().get("connections")
+        assert not doubting.statistics().stream.get("connections")
         await doubting.close()
 
 
@@ -531,6 +580,6 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message
 
 
 def test_without_the_library_the_configuration_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridtop.plugins.sources.mqtt_settings.find_spec", lambda name: None)
+    monkeypatch.setattr("gridtop.plugins.mqtt_broker.find_spec", lambda name: None)
     with pytest.raises(ValidationError, match=r"aiomqtt is not installed: pip install 'gridtop\[mqtt\]'"):
         Mqtt.Config.model_validate({"host": "broker.example", "readings": PLAIN})

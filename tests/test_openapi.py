@@ -77,6 +77,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
 
 
 BODIES: dict[str, Any] = {
+    "/v1/recording": {"on": False},
     "/alert": {"type": "Imbalance", "count": 3, "message": "phase B"},
     "/v1/replay/step": {"frames": 2},
     "/v1/replay/speed": {"factor": 10},

@@ -36,7 +36,7 @@ def gridtop_detectors():
     return SPECS
 """
 
-SOURCES = ("c37118", "c37118_capture", "lines", "mqtt", "replay", "simulate", "tcp")
+SOURCES = ("align", "c37118", "c37118_capture", "lines", "mqtt", "replay", "simulate", "tcp")
 SINKS = ("apprise", "console", "email", "jsonl", "mqtt", "syslog", "webhook")
 SHIPPED = (
     "autoencoder",

@@ -163,3 +163,21 @@ def test_a_sink_without_a_journal_is_warned_of(kept: bool, site: Path) -> None:
     )
     assert done.returncode == Exit.OK
     assert ("what file is owed is in memory" in done.stderr) is not kept
+
+
+def test_any_recording_runs_with_the_configuration_that_comes_with_gridtop(tmp_path: Path) -> None:
+    times = [f"2026-01-01T00:00:{second:02d}Z" for second in range(30)]
+    (tmp_path / "other.csv").write_text("time,a,b\n" + "".join(f"{time},1,2\n" for time in times))
+    done = gridtop("run", "--source", "other.csv", "--speed", "max", "--until-end", cwd=tmp_path)
+    assert done.returncode == Exit.OK
+    assert "30 frames" in done.stderr
+    assert "4 of 4 rules have nothing to watch here: voltage, interruption" in done.stdout
+    assert "current_jump" not in done.stdout
+
+
+def test_a_configuration_of_ones_own_must_fit_the_recording(tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("a,b\n" + "1,2\n" * 30)
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    done = gridtop("run", "--source", "other.csv", "--speed", "max", "--until-end", cwd=tmp_path)
+    assert done.returncode == Exit.CONFIGURATION
+    assert "limits.voltage.on" in done.stderr

@@ -179,7 +179,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message
 
 
 def test_without_the_library_the_configuration_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridtop.plugins.sinks.mqtt.find_spec", lambda name: None)
+    monkeypatch.setattr("gridtop.plugins.mqtt_broker.find_spec", lambda name: None)
     with pytest.raises(ValidationError, match=r"aiomqtt is not installed: pip install 'gridtop\[mqtt\]'"):
         Mqtt.Config.model_validate({"host": "broker.example"})
 

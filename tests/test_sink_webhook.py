@@ -21,11 +21,11 @@ from aiohttp import web
 from pydantic import SecretStr, ValidationError
 
 from gridtop.api import DeliveryError, Event, ReceiverGone, Undeliverable
-from gridtop.plugins.sinks.tls import client_context
 from gridtop.plugins.sinks.webhook import Webhook
 from gridtop.plugins.sinks.webhook.addresses import Refused, check
 from gridtop.plugins.sinks.webhook.signatures import key_of, signature
 from gridtop.plugins.sinks.webhook.sink import retry_after
+from gridtop.plugins.tls import client_context
 from tests.sinks_at_hand import CANARY, EVENT, certificates, host, shown
 
 
@@ -313,7 +313,7 @@ async def test_verify_false_takes_any_certificate_and_warns(
         webhook(url=f"https://localhost:{receiver.port}/", verify=False) as sink,
     ):
         await sink.send([EVENT])
-    assert "sink out: verify is off" in caplog.text
+    assert "TLS of out: verify is off" in caplog.text
 
 
 @pytest.mark.parametrize("text", [None, "nothing of the kind"])

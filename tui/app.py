@@ -18,20 +18,18 @@ from gridtop.client import Client, Hello, TelemetryRequest
 from gridtop.errors import EngineReplaced, GridtopError
 
 from . import ending, keys
+from .choosing import Choosing
 from .driver import TerminalDriver
 from .glyphs import Glyphs
-from .operating import Operating
 from .orders import Linked, reason
 from .profile import Profile
 from .screens.alarms import Alarms
-from .screens.ask import Ask
 from .screens.chart import Chart
+from .screens.devices import Devices
 from .screens.help import Help
 from .screens.live import LiveScreen
 from .screens.overview import Overview
-from .screens.pick import Pick
 from .theme import CALM
-from .view import filtering
 from .view.model import Model
 
 _LONGEST_BACKLOG = 2
@@ -40,10 +38,12 @@ _QUIET, _CALM = 8, 4
 _DOZE_SECONDS = 1.0
 """Between ticks when nothing is new, or over SSH when nobody looks; never less than a tick."""
 _RETRY_SECONDS = 1.0
+_STATISTICS_SECONDS = 1.0
+"""Between looks at how the data come, while a screen shows that."""
 _THEMES = (CALM.name, "ansi-dark", "ansi-light")
 
 
-class GridtopApp(Operating):
+class GridtopApp(Choosing):
     """A screen for one monitor. It sees nothing but the client's face and holds no truth of its own."""
 
     TITLE = "gridtop"
@@ -83,6 +83,7 @@ class GridtopApp(Operating):
         self._quiet = 0
         self._unseen = False
         self._asked: TelemetryRequest | None = None
+        self._statistics_due = 0.0
 
     def get_default_screen(self) -> Screen[None]:
         """The overview."""
@@ -190,6 +191,18 @@ class GridtopApp(Operating):
             if wanted is not None:
                 self.model.telemetry = await self.client.telemetry(wanted)
                 self._asked = wanted
+        await self._pull_statistics(screen is not None and screen.shows_statistics)
+
+    async def _pull_statistics(self, shown: bool) -> None:
+        """Ask how the data come, once a second, and only while somebody looks at that."""
+        if not shown:
+            self._statistics_due = self._clock()
+        elif self._clock() >= self._statistics_due:
+            self._statistics_due = self._clock() + _STATISTICS_SECONDS
+            try:
+                self.model.devices.take(await self.client.statistics(), self._clock())
+            except GridtopError as error:
+                self.model.devices.refuse(reason(error))
 
     def _paint(self) -> bool:
         screen = self._live_screen
@@ -213,54 +226,7 @@ class GridtopApp(Operating):
         driver = self._driver
         return isinstance(driver, TerminalDriver) and driver.backlog > _LONGEST_BACKLOG
 
-    # Choosing
-
-    def action_select(self, panel: int) -> None:
-        """Select a panel."""
-        self.model.chosen.select(panel)
-        self._chosen()
-
-    def action_next_panel(self, steps: int) -> None:
-        """Select the next panel, or the one before."""
-        self.action_select(self.model.chosen.selected + steps)
-
-    def action_terminal(self, everywhere: bool) -> None:
-        """Show the next terminal."""
-        self.model.chosen.next_terminal(everywhere)
-        self._chosen()
-
-    def action_phase(self, everywhere: bool) -> None:
-        """Show the next phase."""
-        self.model.chosen.next_phase(everywhere)
-        self._chosen()
-
-    def action_quantity(self) -> None:
-        """Choose what the selected panel shows: a measured quantity, or one computed on request."""
-        chosen = self.model.chosen
-
-        def show(name: str | None) -> None:
-            if name is not None:
-                chosen.show_quantity(name)
-                self._chosen()
-
-        if chosen.quantities:
-            now = chosen.quantity(chosen.selected).name
-            self.push_screen(Pick(f"Panel {chosen.selected + 1} shows", chosen.quantities, now), show)
-
-    def action_window(self, steps: int) -> None:
-        """Look back further or less far."""
-        self.model.chosen.widen(steps)
-        self._chosen()
-
-    def action_overlay(self) -> None:
-        """Lay the other phases over the one on show, or take them away."""
-        self.model.chosen.toggle_overlay()
-        self._chosen()
-
-    def action_scale(self) -> None:
-        """Fit the data, show the limits too, or hold the scale."""
-        self.model.chosen.next_scale()
-        self._chosen()
+    # Looks
 
     def action_next_theme(self) -> None:
         """Other colours."""
@@ -268,32 +234,16 @@ class GridtopApp(Operating):
         self.theme = _THEMES[at % len(_THEMES)]
         self.profile = replace(self.profile, theme=self.theme, decided=self.profile.decided | {"theme"})
 
-    def action_filter(self) -> None:
-        """Ask which events to show, and show those."""
-
-        def choose(text: str | None) -> None:
-            if text is not None:
-                self.model.filter(text)
-                self._chosen()
-
-        self.push_screen(
-            Ask("Show only events with", filtering.EXAMPLES, str, str(self.model.log.filter)), choose
-        )
-
-    def action_all_events(self) -> None:
-        """Show all events again."""
-        self.model.filter("")
-        self._chosen()
-
     def action_picture(self) -> None:
         """Save what is on the screen."""
         try:
             self.model.notice = self.model.glyphs.plain(f"saved {self.save_screenshot(path='.')}")
         except OSError as error:
             self.refuse("save the picture", error)
-        self._chosen()
+        self.show_choice()
 
-    def _chosen(self) -> None:
+    def show_choice(self) -> None:
+        """What the person chose is on the screen at once, and its data are asked for."""
         self._paint()
         self.wake()
 
@@ -306,7 +256,18 @@ class GridtopApp(Operating):
 
     def action_alarms(self) -> None:
         """Open the list of all alarms."""
-        self.push_screen(Alarms(self.model))
+        self._open(Alarms(self.model))
+
+    def action_devices(self) -> None:
+        """Open the list of devices: how the data come."""
+        self._open(Devices(self.model))
+
+    def _open(self, page: LiveScreen) -> None:
+        """Show a page; it takes the place of another one, so that Esc leads back to the panels."""
+        if isinstance(self.screen, Alarms | Devices):
+            self.switch_screen(page)
+        else:
+            self.push_screen(page)
         self.wake()
 
     def action_help(self) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from gridtop.commands.options import as_arguments, monitor_options
+from gridtop.commands.options import (
+    STANDARD_INPUT,
+    as_arguments,
+    monitor_options,
+    reads_standard_input,
+)
 from gridtop.errors import Exit, GridtopError, SourceError
 
 if TYPE_CHECKING:
@@ -48,17 +54,18 @@ def command(
     """Watch on the screen: four panels, alarms and the event log. Press ? for the keys.
 
     The monitor runs in an engine process of its own, which ends with the screen unless --keep is given.
+    With --source - the data come from standard input and the keys from the terminal.
     Colours and characters suit the terminal; NO_COLOR is respected. Keys and marks: docs/screen.md.
     """
-    _require_terminal()
-    from gridtop import sockets
-    from gridtop.engine import Engine
-    from gridtop.remote import RemoteClient
+    with _piped_in(chosen) as data:
+        from gridtop import sockets
+        from gridtop.engine import Engine
+        from gridtop.remote import RemoteClient
 
-    engine = Engine(as_arguments(**chosen), sockets.fresh(), keep=keep)
-    engine.start()  # before Textual is imported: both take their time at once
-    client = RemoteClient(engine.path, engine=engine, keep=keep)
-    code = asyncio.run(_show(client, engine, only_ascii, slow, mouse, theme))
+        engine = Engine(as_arguments(**chosen), sockets.fresh(), keep=keep, stdin=data)
+        engine.start()  # before Textual is imported: both take their time at once
+        client = RemoteClient(engine.path, engine=engine, keep=keep)
+        code = asyncio.run(_show(client, engine, only_ascii, slow, mouse, theme))
     if keep and not engine.ending:
         click.echo(f"gridtop: the engine goes on: gridtop attach --socket {engine.path.stem}", err=True)
     return code
@@ -111,10 +118,39 @@ async def _source_of(path: Path) -> str:
         await client.close()
 
 
+@contextlib.contextmanager
+def _piped_in(chosen: Mapping[str, Any]) -> Iterator[int | None]:
+    """The data on standard input, if they are the source: keys come from the terminal then.
+
+    It is open until the screen ends, for an engine that is started again; then whoever writes into it hears
+    that nobody reads any more. UsageError when there is no terminal.
+    """
+    if _is_terminal(sys.stdin):
+        if chosen["recording"] == STANDARD_INPUT:
+            raise click.UsageError(
+                "--source - reads what another program writes, and nothing is piped in here; "
+                "PROGRAM | gridtop --source -"
+            )
+        _require_terminal()
+        yield None
+    elif sys.stdin is not None and _is_terminal(sys.stderr) and reads_standard_input(**chosen):
+        from gridtop import keyboard
+
+        with keyboard.beside_data() as data:
+            yield data
+    else:
+        _require_terminal()
+        yield None
+
+
 def _require_terminal() -> None:
     # Textual writes to standard error and reads standard input.
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
         raise click.UsageError("the screen needs a terminal; `gridtop run` is the monitor without one")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 async def _show(

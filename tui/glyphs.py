@@ -20,6 +20,8 @@ class Glyphs:
     rule: str
     played: str
     here: str
+    record: str
+    """Something is being recorded."""
     latest: str
     """Points from the right at the newest value."""
     limit: str
@@ -47,6 +49,7 @@ UNICODE = Glyphs(
     rule="─",
     played="━",
     here="●",
+    record="●",
     latest="◂",
     limit="┈",
     axis="│",
@@ -64,6 +67,7 @@ ASCII = Glyphs(
     rule="-",
     played="=",
     here="O",
+    record="*",
     latest="<",
     limit="-",
     axis="|",

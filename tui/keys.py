@@ -31,6 +31,9 @@ ALARMS: list[BindingType] = [
     _key("i", "app.alarms", "Alarms", "all alarms, to act on", "alarms", show=True),
     _key("A", "app.acknowledge_all", "Ack all", "acknowledge all on view", "acknowledge-all"),
 ]
+DEVICES: list[BindingType] = [
+    _key("d", "app.devices", "Devices", "devices: how data come", "devices", show=True),
+]
 ORDERS: list[BindingType] = [
     _key("a", "app.acknowledge", "Ack", "acknowledge the alarm", "acknowledge", show=True),
     _key("s", "app.shelve", "Shelve", "shelve it for a while", "shelve", show=True),
@@ -58,8 +61,26 @@ ALARM_LIST: list[BindingType] = [
     _key("A", "app.acknowledge_all", "Ack all", "acknowledge all on view", "acknowledge-all"),
     _key("i", "app.back", "Back", "back to the panels", "alarms"),
 ]
+DEVICE_LIST: list[BindingType] = [
+    _key("enter", "card", "Card", "all figures of the device", "device-card", show=True),
+    _key("up,k", "move(-1)", "Choose", "the device above", "alarm-up"),
+    _key("down,j", "move(1)", "Choose", "the device below", "alarm-down"),
+    _key("pageup", "page(-1)", "Choose", "a page up, or down", "alarm-page-up"),
+    _key("pagedown", "page(1)", "Choose", "a page up, or down", "alarm-page-down"),
+    _key("home", "end(-1)", "Choose", "the stream, or the last", "alarm-first"),
+    _key("end", "end(1)", "Choose", "the stream, or the last", "alarm-last"),
+    _key("d", "app.back", "Back", "back to the panels", "devices"),
+]
+DEVICE_CARD: list[BindingType] = [
+    _key("up,k", "move(-1)", "Scroll", "up, or down", "alarm-up"),
+    _key("down,j", "move(1)", "Scroll", "up, or down", "alarm-down"),
+    _key("pageup", "page(-1)", "Scroll", "a page up, or down", "alarm-page-up"),
+    _key("pagedown", "page(1)", "Scroll", "a page up, or down", "alarm-page-down"),
+    _key("enter", "app.back", "Back", "back to the list", "device-card"),
+]
 TRANSPORT: list[BindingType] = [
     _key("space", "app.pause", "Pause", "pause, or resume", "pause", show=True),
+    _key("r", "app.record", "Record", "record live data, or end", "record", show=True),
     _key("comma", "app.step(-1)", "Step", "one frame back, or on", "step-back", show=True),
     _key("full_stop", "app.step(1)", "Step", "one frame back, or on", "step", show=True),
     _key("left_square_bracket", "app.speed(0.5)", "Speed", "half or twice the speed", "slower", show=True),
@@ -118,6 +139,10 @@ BACK: list[BindingType] = [
     _key("escape", "app.back", "Back", "back to the panels", "back-to-panels", show=True),
 ]
 
+_OF_REPLAYS = frozenset(("step-back", "step", "slower", "faster", "back", "forward", "go-to"))
+_OF_LIVE = frozenset(("record", "devices"))
+"""What the key bar has no room for where it is of no use, or of little; the keys work all the same."""
+
 _NAMES = {
     "question_mark": "?",
     "comma": ",",
@@ -172,11 +197,12 @@ def name_of(key: str, glyphs: Glyphs) -> str:
     return " ".join("+".join(names.get(part, part) for part in one.split("+")) for one in key.split(","))
 
 
-def footer(bindings: Iterable[BindingType], glyphs: Glyphs) -> list[tuple[str, str]]:
+def footer(bindings: Iterable[BindingType], glyphs: Glyphs, live: bool = False) -> list[tuple[str, str]]:
     """(keys, words) of the bindings that want to be seen; neighbours with the same words are joined."""
     joined: list[tuple[str, str]] = []
+    idle = _OF_REPLAYS if live else _OF_LIVE
     for binding in bindings:
-        if not isinstance(binding, Binding) or not binding.show:
+        if not isinstance(binding, Binding) or not binding.show or binding.id in idle:
             continue
         name = name_of(binding.key, glyphs)
         if joined and joined[-1][1] == binding.description:

@@ -13,11 +13,14 @@ from gridtop.client import FASTEST, SLOWEST, Client, Link, Transport
 from gridtop.errors import GridtopError
 
 from .screens.ask import Ask
-from .view import jumping, seeking
+from .view import jumping, recording, seeking
 from .view.model import Model
 
-Order = Callable[[Transport], Awaitable[None]]
-"""Something to tell the monitor, decided on where it stands when its turn comes."""
+_MARGIN = 2
+"""Cells of the banner that an answer leaves free."""
+
+Order = Callable[[Transport], Awaitable[str | None]]
+"""Something to tell the monitor, decided on where it stands when its turn comes; gives words to answer."""
 
 
 @runtime_checkable
@@ -57,8 +60,7 @@ class Obeying(App[None]):
             words, order = await self._orders.get()
             try:
                 # A fresh look, because several keys may be pressed between two ticks.
-                await order((await self.client.snapshot()).transport)
-                self.model.notice = ""
+                self.model.notice = await order((await self.client.snapshot()).transport) or ""
             except Exception as error:
                 self.refuse(words, error)
             self.wake()
@@ -153,6 +155,17 @@ class Obeying(App[None]):
         return seeking.Position.of(transport, self.model.hello.channels if self.model.hello else None)
 
     # Engine
+
+    def action_record(self) -> None:
+        """Begin a recording of live data, or end the one that is being made, whoever began it."""
+
+        async def order(_: Transport) -> str:
+            before = (await self.client.snapshot()).recording
+            await self.client.record(before is None)
+            after = (await self.client.snapshot()).recording
+            return recording.answer(before, after, self.size.width - _MARGIN, self.model.glyphs)
+
+        self._order("record", order)
 
     def action_restart(self) -> None:
         """Start this screen's own engine again."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="The file to write: .csv, .csv.gz, .parquet, or .cfg for COMTRADE.",
+    help="The file to write: .csv, .csv.gz, .parquet, .cfg for COMTRADE, or .gridtop.",
 )
 @click.option(
     "-c",
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "parquet", "comtrade"]),
+    type=click.Choice(["csv", "parquet", "comtrade", "gridtop"]),
     help="The format.  [default: by the name of the output]",
 )
 @click.option(

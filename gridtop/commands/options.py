@@ -177,6 +177,46 @@ def as_arguments(
     return arguments
 
 
+def reads_standard_input(
+    config: Path | None, recording: Path | None, overrides: Sequence[str] = (), **_: Any
+) -> bool:
+    """Whether the options, or the configuration they choose, make standard input the source.
+
+    ConfigurationError when the file cannot be read; other mistakes in it are not looked for.
+    """
+    if recording is not None:
+        return recording == STANDARD_INPUT
+    from gridtop import documents
+    from gridtop.config import default_path
+
+    document = documents.read(config or default_path(), os.environ)
+    for override in overrides:
+        document = document.overridden(override, os.environ)
+    joined = document.get(("source", "sources"))
+    sources = [document.get(("source",)), *(joined.values() if isinstance(joined, dict) else ())]
+    return any(
+        isinstance(source, dict) and source.get("type") == "lines" and source.get("path", "-") == "-"
+        for source in sources
+    )
+
+
+def standard_input_is_source(arguments: Sequence[str]) -> bool:
+    """The same for arguments of which the command is not known yet; options of others are not looked at.
+
+    Raises what `reads_standard_input` raises, and click's errors.
+    """
+
+    @click.command(
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    @monitor_options
+    def command(**_: Any) -> None:
+        pass
+
+    return reads_standard_input(**command.make_context("gridtop", list(arguments)).params)
+
+
 def chosen_configuration(
     config: Path | None,
     recording: Path | None,
@@ -192,8 +232,14 @@ def chosen_configuration(
         os.environ["GRIDTOP_NO_PLUGINS"] = "1"
     if speed is not None:
         overrides = (*overrides, f"source.speed={speed}")
-    if recording == STANDARD_INPUT:
+    piped = recording == STANDARD_INPUT
+    if piped:
         recording, overrides = None, (READING_LINES, *overrides)
     return load(
-        config, overrides=overrides, recording=recording, plugin_files=plugins, environment=os.environ
+        config,
+        overrides=overrides,
+        recording=recording,
+        plugin_files=plugins,
+        environment=os.environ,
+        other_source=piped,
     )

@@ -22,6 +22,7 @@ _COMMANDS = {
     "outbox": "what sinks are owed and dead letters: ls, retry, drop",
     "plugins": "what is installed and what went wrong with it",
     "probe": "look at a PMU: what it sends, how well, and what is wrong",
+    "record": "record live data into a file",
     "run": "the monitor without a screen: JSON lines of events",
     "serve-pmu": "be a PMU: the simulated grid or a recording over C37.118, with faults on demand",
     "simulate": "make a recording of a simulated grid",
@@ -76,13 +77,28 @@ def root(context: click.Context) -> None:
 def _without_command(arguments: list[str]) -> list[str]:
     """What `gridtop` alone means: the screen, or where there is none, one quick headless pass."""
     # Standard error too: that is where the screen is written to.
-    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    if terminal and os.environ.get("TERM", "dumb") != "dumb":
+    terminal = all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
+    if terminal and os.environ.get("TERM", "dumb") != "dumb" and _has_keys(arguments):
         return ["tui", *arguments]
     click.echo(
         "gridtop: no terminal here; running headless, once, as fast as possible (see gridtop run)", err=True
     )
     return ["run", "--until-end", "--no-serve", "--speed", "max", *arguments]
+
+
+def _has_keys(arguments: list[str]) -> bool:
+    """Whether keys can be read: from standard input or, where that is the data, from the terminal itself."""
+    if sys.stdin is None:
+        return False
+    if sys.stdin.isatty():
+        return True
+    from gridtop import keyboard
+    from gridtop.commands.options import standard_input_is_source
+
+    try:
+        return keyboard.reachable() and standard_input_is_source(arguments)
+    except (click.ClickException, GridtopError):
+        return False  # the headless pass says what is wrong
 
 
 def run(arguments: list[str]) -> int:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib
 import logging
-import os
-import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gridtop.commands.options import chosen_configuration, monitor_options
+from gridtop.commands.serving import listening_at, served, with_token
 from gridtop.errors import Exit, GridtopError
 from gridtop.service import ServiceManager, keep_alive
 
@@ -35,9 +33,6 @@ _log = logging.getLogger("gridtop")
 
 _GLANCE = 0.25
 """Seconds between looks at the progress."""
-
-_HEAD_START = 1.0
-"""Seconds that the source has to open before the server starts beside it."""
 
 
 def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
@@ -73,6 +68,9 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
     help="Where screens attach: a path, or a name in the default folder [the process id].",
 )
 @click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Keep events in this file.")
+@click.option(
+    "--record", type=click.Path(path_type=Path, dir_okay=False), help="Record live data into this file."
+)
 @click.option("--fresh", is_flag=True, help="Do not go on where the last run of the same source stopped.")
 @click.option("--listen", metavar="ADDRESS:PORT", help="Serve the HTTP API over TCP as well.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on standard error.")
@@ -86,6 +84,7 @@ def command(
     no_serve: bool,
     place: str | None,
     journal: Path | None,
+    record: Path | None,
     fresh: bool,
     listen: str | None,
     quiet: bool,
@@ -112,17 +111,19 @@ def command(
     _warn_of_what_a_crash_takes(configuration)
     with contextlib.ExitStack() as places:
         listening, api = None, configuration.api
-        if not no_serve and (listening := _listening(place, needed=api.listen is not None)):
+        if not no_serve and (listening := listening_at(place, needed=api.listen is not None)):
             places.callback(listening.close)
-            api = _with_token(api, listening, places)
+            api = with_token(api, listening, places)
         stop_at_end = until_end or not (stay or configuration.loop)
-        orders = _Orders(stop_at_end, duration, fail_on, quiet, listening, api, ready_fd, read)
+        orders = _Orders(stop_at_end, duration, fail_on, quiet, record, listening, api, ready_fd, read)
         return asyncio.run(_run(configuration, orders))
 
 
 def _warn_of_what_a_crash_takes(configuration: Configuration) -> None:
     """Without a journal on disk, what sinks are owed is in memory."""
-    owed = [name for name, sink in configuration.sinks.items() if getattr(sink.target, "durable", True)]
+    from gridtop.building import owed_to
+
+    owed = owed_to(configuration)
     if owed and configuration.journal.path is None:
         _log.warning(
             "what %s is owed is in memory: a crash would lose it; --journal FILE, or journal: {path: ...}, "
@@ -147,29 +148,6 @@ def _with_overrides(
     return {**chosen, "overrides": tuple(overrides)}
 
 
-def _with_token(api: ApiSettings, listening: Listening, places: contextlib.ExitStack) -> ApiSettings:
-    """The settings with a token for the API over TCP where it needs one and they name none: a new one for
-    this run, in a file beside the socket that only this user can read. `places` removes it."""
-    if api.listen is None or api.auth == "none" or api.token is not None:
-        return api
-    from pydantic import SecretStr
-
-    token, path = secrets.token_urlsafe(32), listening.path.with_name(f"{listening.path.stem}.token")
-    if path == listening.path:
-        raise click.UsageError(f"the token of the API goes to {path}; give the socket another name")
-    places.callback(path.unlink, missing_ok=True)
-    try:
-        path.unlink(missing_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(token)
-    except OSError as error:
-        raise GridtopError(
-            f"the token of the API cannot be written to {path}: {error.strerror}; set api.token"
-        ) from error
-    _log.warning("the token of the API over TCP is in %s until this run ends", path)
-    return api.model_copy(update={"token": SecretStr(token)})
-
-
 @dataclass(frozen=True)
 class _Orders:
     """What the command line asks of a run."""
@@ -178,6 +156,7 @@ class _Orders:
     duration: timedelta | None
     fail_on: str | None
     quiet: bool
+    record: Path | None
     listening: Listening | None
     api: ApiSettings
     ready_fd: int | None
@@ -193,6 +172,7 @@ async def _run(configuration: Configuration, orders: _Orders) -> int:
         streams=_standard_output(configuration),
         keep_history=orders.listening is not None,
         stop_at_end=orders.stop_at_end,
+        record=orders.record,
     )
     manager = ServiceManager()
     interrupted = _obey_signals(monitor, orders.read, manager)
@@ -204,7 +184,7 @@ async def _run(configuration: Configuration, orders: _Orders) -> int:
         asyncio.create_task(_serve_manager(monitor, manager), name="service manager"),
     )
     try:
-        async with _served(monitor, configuration, orders):
+        async with served(monitor, configuration, orders.listening, orders.api, orders.ready_fd):
             await monitor.run()
     finally:
         manager.stopping()
@@ -218,81 +198,6 @@ async def _run(configuration: Configuration, orders: _Orders) -> int:
     worst, limit = monitor.worst, orders.fail_on
     failed = limit and worst and SEVERITIES.index(worst) >= SEVERITIES.index(limit)
     return Exit.ALARMS if failed else Exit.OK
-
-
-def _listening(place: str | None, needed: bool) -> Listening | None:
-    """The socket for screens. Without one that was asked for or is needed the run fails; else it goes on
-    unserved."""
-    from gridtop import sockets
-
-    try:
-        return sockets.Listening(sockets.resolved(place) if place else sockets.fresh())
-    except GridtopError as error:
-        if place or needed:
-            raise
-        _log.warning("screens cannot attach: %s", error)
-        return None
-
-
-@contextlib.asynccontextmanager
-async def _served(monitor: Monitor, configuration: Configuration, orders: _Orders) -> AsyncIterator[None]:
-    """Serve the monitor while it runs, from the moment that the server is there.
-
-    GridtopError at the end when it could not be served where it was asked to be.
-    """
-    if orders.listening is None:
-        yield
-        return
-    served = _serve(monitor, configuration, orders.listening, orders.api, orders.ready_fd)
-    serving = asyncio.create_task(served, name="server")
-    try:
-        yield
-    finally:
-        serving.cancel()
-        [outcome] = await asyncio.gather(serving, return_exceptions=True)
-    if isinstance(outcome, GridtopError):
-        raise outcome
-
-
-async def _serve(
-    monitor: Monitor,
-    configuration: Configuration,
-    listening: Listening,
-    api: ApiSettings,
-    ready_fd: int | None,
-) -> None:
-    # The HTTP library takes a third of a second to import: measurements come first.
-    try:
-        await asyncio.wait_for(monitor.opened(), _HEAD_START)
-    except TimeoutError:
-        pass
-    except GridtopError:
-        return  # the run ends with it
-    server: Any = None
-    try:
-        module = await asyncio.to_thread(importlib.import_module, "gridtop.server")
-        server = module.Server(monitor, api, inputs=configuration.directory)
-        await server.start(listening.socket)
-        if api.listen is not None:
-            host, port = await server.listen_tcp()
-            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            # With port 0 nobody knows it otherwise.
-            _log.warning("the API listens at http%s://%s", "s" if api.tls else "", place)
-        if ready_fd is not None:
-            from gridtop.engine import say_ready
-
-            say_ready(ready_fd)
-        await asyncio.Event().wait()
-    except GridtopError:
-        monitor.stop()  # whoever asked for it relies on it
-        raise
-    except Exception:
-        _log.exception("screens cannot attach")
-        if ready_fd is not None:
-            monitor.stop()  # whoever started this engine waits for it in vain
-    finally:
-        if server is not None:
-            await server.close()
 
 
 def _standard_output(configuration: Configuration) -> dict[str, Sink]:

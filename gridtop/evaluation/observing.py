@@ -14,7 +14,8 @@ from gridtop.alarms import BoundRule
 from gridtop.alarms.rules import DIRECTIONS
 from gridtop.blocks import Block, Floats, Labels, Times
 from gridtop.channels import ChannelSet, Clock
-from gridtop.config import Configuration, DetectorInstance
+from gridtop.config import Configuration
+from gridtop.configured import DetectorInstance
 from gridtop.contracts import Host, Source
 from gridtop.detected import Detected
 from gridtop.errors import ConfigurationError, GridtopError, SourceError

@@ -60,7 +60,7 @@ class Column:
     """One column of the file: `position` from 0, `blank` when its header cell is empty.
 
     `numbers` or `texts` is what it holds; the time column has neither. `known` is what the format itself
-    says that it measures (COMTRADE does), None in tables.
+    says that it measures (COMTRADE does, and gridtop's own), None in tables.
     """
 
     name: str
@@ -104,8 +104,8 @@ class Survey:
 def survey(path: Path) -> Survey:
     """Read the recording at `path` once; SourceError when it cannot be read."""
     kind = kind_of(path)
-    if kind == "COMTRADE":
-        return _of_blocks(path)
+    if kind in ("COMTRADE", "gridtop"):
+        return _of_blocks(path, kind)
     try:
         return _of_table(path, open_table(path, kind, _PIECE_BYTES), kind, None)
     except HeaderMissingError as missing:
@@ -159,7 +159,7 @@ def _of_table(path: Path, file: TableFile, kind: Kind, given_names: tuple[str, .
     )
 
 
-def _of_blocks(path: Path) -> Survey:
+def _of_blocks(path: Path, kind: Kind) -> Survey:
     """A recording whose format says what its channels are."""
     from gridtop.recordings import open_recording
 
@@ -167,6 +167,8 @@ def _of_blocks(path: Path) -> Survey:
     try:
         recording = open_recording(path, ChannelMap())
     except SourceError:
+        if kind != "COMTRADE":
+            raise
         # A waveform too short for a phasor can be replayed as it is; any other trouble comes back here.
         recording, waveform = open_recording(path, ChannelMap(), waveform=False), False
     channels = recording.channels
@@ -190,7 +192,7 @@ def _of_blocks(path: Path) -> Survey:
     ]
     return Survey(
         path=path,
-        kind="COMTRADE",
+        kind=kind,
         rows=gathering.rows,
         columns=tuple(columns),
         time=ticking.result() if ticking else None,

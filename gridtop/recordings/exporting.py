@@ -1,4 +1,4 @@
-"""Exports part of a recording to CSV, Parquet or COMTRADE, and notes what the new file cannot say itself."""
+"""Exports part of a recording to another format, and notes what the new file cannot say itself."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ from gridtop.channels import Channel, ChannelSet
 from gridtop.errors import GridtopError, SourceError
 from gridtop.naming import ChannelMap
 from gridtop.recordings.comtrade_writing import Outline, WrittenEncoding, comtrade_writer
+from gridtop.recordings.native_copying import recording_writer
+from gridtop.recordings.native_writing import SUFFIX
 from gridtop.recordings.recording import DEFAULT_RATE, Recording, open_recording
 from gridtop.recordings.stretches import Stretch
 from gridtop.recordings.table_writing import csv_writer, parquet_writer, time_name
 from gridtop.recordings.writing import FrameWriter, replacing
 
-Format = Literal["csv", "parquet", "comtrade"]
+Format = Literal["csv", "parquet", "comtrade", "gridtop"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-_SUFFIXES: dict[str, Format] = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".cfg": "comtrade"}
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".parquet": "parquet",
+    ".cfg": "comtrade",
+    SUFFIX: "gridtop",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,8 @@ def export(
             )
         if reading.has_labels:
             exported.notes.append("labels are not kept: COMTRADE has only numbers; use csv or parquet")
+    if form == "gridtop":
+        return exported  # it says everything itself
     _write_meanings(path, form, channels, labels, exported)
     if channels.clock == "row" and form != "comtrade" and channels.rate not in (None, DEFAULT_RATE):
         exported.notes.append(f"it has no times: replay it with rate: {channels.rate:g}")
@@ -189,6 +199,8 @@ def _writer(
 ) -> AbstractContextManager[FrameWriter]:
     if outline is not None:
         return comtrade_writer(path, outline, nominal, encoding)
+    if form == "gridtop":
+        return recording_writer(path, channels)
     return (csv_writer if form == "csv" else parquet_writer)(path, channels, labels)
 
 

@@ -10,10 +10,11 @@ from typing import Literal, Protocol
 
 from gridtop.errors import SourceError
 from gridtop.naming import Columns
+from gridtop.recordings.native_tables import HEADER_BYTES, is_recording, is_sqlite
 from gridtop.recordings.tables import Span, Table
 from gridtop.text import clean
 
-Kind = Literal["COMTRADE", "Parquet", "CSV", "CSV, gzip"]
+Kind = Literal["COMTRADE", "Parquet", "CSV", "CSV, gzip", "gridtop"]
 
 _PARQUET_MAGIC = b"PAR1"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -38,14 +39,18 @@ class TableFile(Protocol):
 
 def kind_of(path: Path) -> Kind:
     """What kind of file this is; SourceError when there is none, it cannot be read, or its name lies."""
-    magic = _first_bytes(path)
+    header = _first_bytes(path)
+    if is_recording(header):
+        return "gridtop"
+    if is_sqlite(header):
+        raise SourceError(f"{clean(path.name)}: this is a SQLite database, but no recording of gridtop")
     if path.suffix.lower() in _COMTRADE_SUFFIXES:
         return "COMTRADE"
-    if magic == _PARQUET_MAGIC:
+    if header.startswith(_PARQUET_MAGIC):
         return "Parquet"
     if path.suffix == ".parquet":
         raise SourceError(f"{clean(path.name)}: this is not a Parquet file")
-    return "CSV, gzip" if magic.startswith(_GZIP_MAGIC) else "CSV"
+    return "CSV, gzip" if header.startswith(_GZIP_MAGIC) else "CSV"
 
 
 def open_table(path: Path, kind: Kind, piece_bytes: int, names: Sequence[str] | None = None) -> TableFile:
@@ -63,7 +68,7 @@ def open_table(path: Path, kind: Kind, piece_bytes: int, names: Sequence[str] | 
 
 
 def _first_bytes(path: Path) -> bytes:
-    """The first four bytes of a file; SourceError when there is no such file or it cannot be read."""
+    """The first 100 bytes of a file; SourceError when there is no such file or it cannot be read."""
     shown = clean(str(path), longest=1000)
     try:
         mode = path.stat().st_mode
@@ -72,7 +77,7 @@ def _first_bytes(path: Path) -> bytes:
         if not stat.S_ISREG(mode):
             raise SourceError(f"{shown} is not a file")
         with path.open("rb") as file:
-            return file.read(4)
+            return file.read(HEADER_BYTES)
     except FileNotFoundError:
         raise SourceError(f"{shown}: no such file{_near_names(path)}") from None
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Recordings: files of frames (CSV, Parquet, COMTRADE) read as blocks, forward or from any row or time."""
+"""Recordings: files of frames read as blocks, forward or from any row or time, whatever their format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from gridtop.errors import SourceError
 from gridtop.naming import ChannelMap
 from gridtop.recordings.file_kinds import TableFile, kind_of, open_table
 from gridtop.recordings.tables import Table, TimeCells
-from gridtop.recordings.timestamps import guess_unit, times_from_numbers, times_from_text
+from gridtop.recordings.timestamps import (
+    frames_per_second,
+    guess_unit,
+    times_from_numbers,
+    times_from_text,
+)
 from gridtop.text import clean
 
 DEFAULT_RATE = 30.0
@@ -69,7 +74,8 @@ def open_recording(
     `rate` in frames per second is for a recording without times (30 when not given); one with times is
     measured. `piece_bytes` changes what one block holds, never what is read. `phasor_rate` and `waveform` are
     for COMTRADE: frames per second of a point-on-wave record, and whether it is one (None: see by its rate).
-    `columns` names the columns of a CSV file without a header, whose first line is a row.
+    `columns` names the columns of a CSV file without a header, whose first line is a row. A recording by
+    gridtop says itself what its channels are: neither `channel_map` nor `rate` changes that.
 
     Raises SourceError, with file, row and column where there are such, when there is no recording to read.
     """
@@ -89,6 +95,10 @@ def open_recording(
             waveform=waveform,
             block_values=max(1, piece_bytes // 32),
         )
+    if kind == "gridtop":
+        from gridtop.recordings.native import NativeRecording
+
+        return NativeRecording(path, max(1, piece_bytes // 8))
     return TableRecording(path, open_table(path, kind, piece_bytes, columns), channel_map, rate)
 
 
@@ -114,7 +124,9 @@ class TableRecording:
         if times is None:
             self.channels = ChannelSet(self._columns.channels, self._rate, "row")
         else:
-            self.channels = ChannelSet(self._columns.channels, _frames_per_second(times) or rate, "utc")
+            self.channels = ChannelSet(
+                self._columns.channels, frames_per_second(np.diff(times)) or rate, "utc"
+            )
         blocks = list(self._blocks(iter([head])))  # raises what is wrong with the first rows
         self._known = {0: blocks[0].time[0]}
         """Times of rows that have been passed: the sparse index for `row_at`."""
@@ -285,21 +297,6 @@ def _readable(time: np.datetime64) -> str:
 
 def _texts(table: Table) -> dict[str, Labels]:
     return {name: np.array(texts, dtype=np.str_) for name, texts in table.labels.items()}
-
-
-def _frames_per_second(times: Times) -> float | None:
-    """The rate from (n,) times, None for less than two frames.
-
-    The mean of the steps near their median: stamps cut to milliseconds make steps of 33 and 34, and the
-    median alone would say 30.3 instead of 30. Gaps do not count.
-    """
-    steps = np.diff(times).astype("timedelta64[ns]").astype(np.float64) / 1e9
-    steps = steps[steps > 0]
-    if not steps.size:
-        return None
-    median = float(np.median(steps))
-    near = steps[np.abs(steps - median) <= median / 2]
-    return float(f"{1 / near.mean():.4g}")
 
 
 def _identity(path: Path) -> str:

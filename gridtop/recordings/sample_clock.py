@@ -9,6 +9,7 @@ from gridtop.blocks import Floats, Times
 from gridtop.errors import SourceError
 from gridtop.recordings.comtrade_header import Header
 from gridtop.recordings.comtrade_samples import Data, Rows
+from gridtop.recordings.timestamps import frames_per_second
 
 _TOLERANCE = 1e-6
 """Of a sampling interval: what rounding may shift."""
@@ -133,7 +134,4 @@ class SampleClock:
                 f"{stamps[at]}; put it right, or give the sampling rate in {header.shown}"
             )
         self._stamps = since[: self.count].astype(np.int64)
-        steps = np.diff(self._stamps)
-        # The mean of the steps near the median: stamps cut to milliseconds make steps of 33 and 34.
-        near = steps[np.abs(steps - np.median(steps)) <= np.median(steps) / 2] if steps.size else steps
-        self.rate = float(f"{1e9 / near.mean():.4g}") if near.size else 1.0
+        self.rate = frames_per_second(np.diff(self._stamps).view("timedelta64[ns]")) or 1.0

@@ -18,6 +18,23 @@ _MICROSECOND = 1_000
 _MOST_DIGITS = 20
 
 
+def frames_per_second(steps: npt.NDArray[np.timedelta64]) -> float | None:
+    """The rate from (n - 1,) steps between n times, to four digits; None when there is no step forward.
+
+    The mean of the steps near their median: stamps cut to milliseconds make steps of 33 and 34, and the
+    median alone would say 30.3 instead of 30. Gaps do not count. Of an even number of steps it is the lower
+    median: between a step and a gap there may be no step at all.
+    """
+    seconds = steps.astype("timedelta64[ns]").astype(np.float64) / 1e9
+    seconds = seconds[seconds > 0]
+    if not seconds.size:
+        return None
+    middle = (seconds.size - 1) // 2
+    median = float(np.partition(seconds, middle)[middle])
+    near = seconds[np.abs(seconds - median) <= median / 2]
+    return float(f"{1 / near.mean():.4g}")
+
+
 def guess_unit(cell: str) -> TimeUnit:
     """The unit of a time column from one of its cells: the epoch number's size tells s, ms, us and ns apart.
 

@@ -20,7 +20,7 @@ class FrameWriter(Protocol):
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` when all went well, and else leaves no trace."""
-    partial = _partial(path)
+    partial = partial_of(path)
     partial.unlink(missing_ok=True)  # what a process that was killed has left
     try:
         with partial.open("xb") as file:  # never through a link that somebody has put there
@@ -33,8 +33,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 def remove_partial(path: Path) -> None:
     """Remove what a process that was killed has left of a file that it was writing with `replacing`."""
     with suppress(OSError):
-        _partial(path).unlink(missing_ok=True)
+        partial_of(path).unlink(missing_ok=True)
 
 
-def _partial(path: Path) -> Path:
+def partial_of(path: Path) -> Path:
+    """The file that is written instead of `path` until it is complete."""
     return path.with_name(f".{path.name}.part")

@@ -30,6 +30,7 @@ class Commands:
             web.post("/v1/replay/speed", self._speed),
             web.post("/v1/replay/seek", self._seek),
             web.post("/v1/alarms/{id}/{action}", self._operate),
+            web.post("/v1/recording", self._record),
         ]
 
     async def _pause(self, request: web.Request) -> web.Response:
@@ -80,6 +81,14 @@ class Commands:
         require_open(self._monitor)
         name = caller_of(request).name
         await self._monitor.operate(Order(action, request.match_info["id"], name, reason, _float(seconds)))
+        return done()
+
+    async def _record(self, request: web.Request) -> web.Response:
+        on = (await body_of(request)).get("on")
+        if not isinstance(on, bool):
+            raise Refusal(400, 'give {"on": true} or {"on": false}')
+        require_open(self._monitor)
+        await self._monitor.record(on)
         return done()
 
 

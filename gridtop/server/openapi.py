@@ -10,7 +10,7 @@ from typing import Any
 
 from gridtop import __version__
 from gridtop.orders import ACTIONS, LONGEST_SHELVE, LONGEST_TEXT
-from gridtop.server.schemas import SPEED, TEXT, TIME, WHOLE, Schema, record, reference, schemas
+from gridtop.server.schemas import SPEED, TEXT, TIME, WHOLE, Schema, nullable, record, reference, schemas
 
 _DESCRIPTION = (
     "A running gridtop engine: what it sees, what happened, and what it can be told. Over its Unix socket it "
@@ -51,6 +51,8 @@ def document() -> Schema:
             "/v1/events": {"get": _events()},
             "/v1/ticket": {"post": _ticket()},
             "/v1/telemetry": {"get": _telemetry()},
+            "/v1/statistics": {"get": _statistics()},
+            "/v1/recording": {"post": _recording()},
             "/v1/replay/pause": {"post": _order("Stop the clock of a replay.")},
             "/v1/replay/resume": {"post": _order("Let the clock run on; at the end, start it again.")},
             "/v1/replay/step": {"post": _step()},
@@ -149,6 +151,18 @@ def _telemetry() -> Schema:
             "window", {"type": "number", "minimum": 0.001, "maximum": 2_678_400, "default": 60}, "seconds"
         ),
         _query("buckets", {"type": "integer", "minimum": 1, "maximum": 8192, "default": 160}, "equal parts"),
+    )
+
+
+def _statistics() -> Schema:
+    summary = "How the data come: figures of the stream and of each device; null when the source counts none."
+    return _asked(summary, _json(nullable(reference("Statistics"))), (*_READING, "503"))
+
+
+def _recording() -> Schema:
+    return _order(
+        "Begin a recording of live data, or end it; the engine chooses the file.",
+        record({"on": {"type": "boolean"}}),
     )
 
 

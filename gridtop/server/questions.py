@@ -43,6 +43,7 @@ class Questions:
             web.get("/v1/snapshot", self._snapshot),
             web.get("/v1/events", self._events),
             web.get("/v1/telemetry", self._telemetry),
+            web.get("/v1/statistics", self._statistics),
             web.get("/v1/openapi.json", self._document),
             web.post("/v1/ticket", self._ticket),
         ]
@@ -81,6 +82,10 @@ class Questions:
 
     async def _snapshot(self, request: web.Request) -> web.Response:
         return json_answer(wire.snapshot_to_json(self._monitor.snapshot()))
+
+    async def _statistics(self, request: web.Request) -> web.Response:
+        require_open(self._monitor)
+        return json_answer(wire.statistics_to_json(self._monitor.statistics()))
 
     async def _telemetry(self, request: web.Request) -> web.Response:
         channels = request.query.getall("channel", [])

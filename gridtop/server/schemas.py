@@ -18,6 +18,7 @@ from gridtop.client import (
     Flood,
     JournalStatus,
     LimitLine,
+    RecordingStatus,
     ScreenWishes,
     SinkStatus,
     Transport,
@@ -40,6 +41,7 @@ _RECORDS: tuple[type[Any], ...] = (
     Flood,
     JournalStatus,
     LimitLine,
+    RecordingStatus,
     ScreenWishes,
     SinkStatus,
     Transport,
@@ -78,6 +80,7 @@ def schemas() -> dict[str, Schema]:
         "Alert": ALERT,
         "Hello": _hello(),
         "Snapshot": _snapshot(),
+        "Statistics": _statistics(),
         "Telemetry": _telemetry(),
         "Page": _page(),
         "Ready": _ready(),
@@ -124,6 +127,18 @@ def _snapshot() -> Schema:
             "flood": nullable(reference("Flood")),
             "sinks": listed(reference("SinkStatus")),
             "journal": reference("JournalStatus"),
+            "recording": nullable(reference("RecordingStatus")),
+        }
+    )
+
+
+def _statistics() -> Schema:
+    figures: Schema = {"type": "object", "additionalProperties": nullable(NUMBER)}
+    return record(
+        {
+            "stream": figures,
+            "devices": {"type": "object", "additionalProperties": figures},
+            "words": {"type": "object", "additionalProperties": TEXT},
         }
     )
 

@@ -1,4 +1,4 @@
-"""The connection to a PMU or concentrator: commands over TCP, data over TCP or UDP, or spontaneous datagrams.
+"""The connection to a PMU or concentrator: commands and data over TCP or UDP, or spontaneous datagrams.
 
 It goes on for ever: what fails is tried again after a while, 1 s at first and 30 s at most, with jitter, so
 that a hundred monitors do not all knock at the same time.
@@ -14,12 +14,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gridtop.synchrophasor.frames import Command, encode_command
 from gridtop.synchrophasor.stream import Stream
 
-Transport = Literal["tcp", "tcp+udp", "udp"]
+Transport = Literal["tcp", "tcp+udp", "udp", "udp+commands"]
 
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 30.0
 """Seconds before another attempt to connect."""
@@ -43,8 +43,10 @@ class Target:
     """Where a stream comes from.
 
     host, port   the device, for commands and, with `tcp`, for data
-    transport    `tcp`, `tcp+udp` (data as datagrams) or `udp` (datagrams by themselves; no commands)
-    udp_port     where datagrams arrive on this computer, at `listen` (all of its addresses when empty)
+    transport    `tcp`, `tcp+udp` (data as datagrams), `udp` (datagrams by themselves; no commands) or
+                 `udp+commands` (both as datagrams)
+    udp_port     where datagrams arrive on this computer, at `listen` (all of its addresses when empty); any
+                 free one when 0
     timeout      seconds without data after which the connection is made anew
     """
 
@@ -64,6 +66,7 @@ class Connection:
     """Keeps a stream connected for as long as `run` runs.
 
     problem   why there is no connection just now; empty when there is
+    outage    why there are no data: the same words from the first problem until data have come again
     ready     set while data are asked for and the configuration is known
 
     `clock` gives the arrival of what comes. `tap` is given all bytes as they come, with nothing left out.
@@ -80,12 +83,15 @@ class Connection:
         tap: Callable[[bytes], None] | None = None,
     ) -> None:
         self.target, self.stream = target, stream
-        self.problem = "not connected yet"
+        self.problem = f"{target} has not answered yet"
+        self.outage = ""
         self.ready = asyncio.Event()
         self._clock, self._sleep, self._chance, self._tap = clock, sleep, chance, tap
         self._writer: asyncio.StreamWriter | None = None
+        self._endpoint: asyncio.DatagramTransport | None = None
         self._came = asyncio.Event()
         self._allowed: frozenset[str] = frozenset()
+        self._device: tuple[Any, ...] = ()
         self._asked_at = -_BETWEEN_WISHES
         self._port = 0
 
@@ -100,8 +106,10 @@ class Connection:
         while True:
             try:
                 await self._once()
-            except (OSError, ConnectionProblem) as error:
-                self.problem = _words(error)
+            except ConnectionProblem as error:
+                self._lost(str(error))
+            except OSError as error:
+                self._lost(f"{self.target}: {_words(error)}")
             self.ready.clear()
             self.stream.counts.failures += 1
             if self.stream.data_arrival is not None:
@@ -109,11 +117,18 @@ class Connection:
             await self._sleep(wait * (0.5 + 0.5 * self._chance()))
             wait = min(2 * wait, LONGEST_WAIT)
 
+    def _lost(self, words: str) -> None:
+        self.problem = words
+        self.outage = self.outage or words
+
     async def send(self, command: Command) -> None:
         """Send a command; OSError when the device does not take it, nothing where there is no way to it."""
+        frame = encode_command(self.stream.idcode, command)
+        if self.target.transport == "udp+commands" and self._endpoint is not None:
+            self._endpoint.sendto(frame, self._device)
         if self._writer is None:
             return
-        self._writer.write(encode_command(self.stream.idcode, command))
+        self._writer.write(frame)
         try:
             async with asyncio.timeout(self.target.timeout):
                 await self._writer.drain()
@@ -124,11 +139,10 @@ class Connection:
         """One connection, from beginning to end, which is always an exception."""
         target = self.target
         tasks: list[asyncio.Task[None]] = []
-        endpoint: asyncio.DatagramTransport | None = None
         try:
             if target.transport != "tcp":
-                endpoint = await self._listen()
-            if target.transport != "udp":
+                self._endpoint = await self._listen()
+            if target.transport.startswith("tcp"):
                 tasks.append(asyncio.create_task(self._read(await self._connect())))
             self.stream.begin()
             await (self._overhear(tasks) if target.transport == "udp" else self._converse(tasks))
@@ -136,8 +150,6 @@ class Connection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if endpoint is not None:
-                endpoint.close()
             await self._hang_up()
 
     async def _connect(self) -> asyncio.StreamReader:
@@ -146,11 +158,18 @@ class Connection:
                 reader, self._writer = await asyncio.open_connection(self.target.host, self.target.port)
         except TimeoutError:
             raise ConnectionProblem(f"{self.target} does not answer") from None
+        except ConnectionRefusedError:
+            raise ConnectionProblem(f"nobody listens at {self.target} (connection refused)") from None
         except (OSError, UnicodeError) as error:  # a host name may be none
             raise ConnectionProblem(f"{self.target}: {_words(error)}") from None
         return reader
 
     async def _hang_up(self) -> None:
+        if self._endpoint is not None:
+            if self.target.transport == "udp+commands":
+                await self.send(Command.STOP)
+            self._endpoint.close()
+            self._endpoint = None
         writer, self._writer = self._writer, None
         if writer is None:
             return
@@ -169,6 +188,7 @@ class Connection:
         except (OSError, UnicodeError) as error:
             raise ConnectionProblem(f"{target.host}: {_words(error)}") from None
         self._allowed = frozenset(str(address[4][0]) for address in found)
+        self._device = found[0][4]
         family = found[0][0]
         here = target.listen or ("::" if family == socket.AF_INET6 else "0.0.0.0")
         try:
@@ -223,7 +243,7 @@ class Connection:
     async def _overhear(self, tasks: list[asyncio.Task[None]]) -> None:
         """Wait for a configuration that comes by itself, and keep watch."""
         while not self.stream.seen:
-            self.problem = f"no configuration has come yet from {self.target}; devices send one each minute"
+            self._lost(f"no configuration has come yet from {self.target}; devices send one each minute")
             await self._until(lambda: bool(self.stream.seen), self.target.timeout, tasks)
         await self._watch(tasks, for_ever=True)
 
@@ -237,8 +257,13 @@ class Connection:
             _raise_of(tasks)
             last = self.stream.data_arrival
             silent = self._clock() - (since if last is None else max(last, since))
-            if silent > self.target.timeout and not for_ever:
-                raise ConnectionProblem(f"no data from {self.target} for {silent:.0f} s")
+            if silent > self.target.timeout:
+                words = f"no data from {self.target} for {self.target.timeout:g} s"
+                if not for_ever:
+                    raise ConnectionProblem(words)
+                self._lost(words)
+            elif last is not None:
+                self.problem = self.outage = ""
             if self.stream.wishes and self._clock() - self._asked_at >= _BETWEEN_WISHES:
                 self._asked_at = self._clock()
                 await self.send(self.stream.wishes.pop(0))

@@ -156,9 +156,11 @@ class Splitter:
     skipped    bytes that belonged to no frame
     bad_crc    frames whose CHK did not agree
 
-    It keeps at most one frame's bytes, and the work for each byte fed is bounded whatever they are. A
-    damaged length does not hold up the stream: once a whole frame has arrived inside what a longer one claims
-    for itself, the longer one is given up.
+    It keeps at most one frame's bytes, and the work for each byte fed is bounded whatever they are. Stray
+    bytes that look like the beginning of a long frame, or a damaged length, do not hold up the stream: once a
+    whole frame has arrived inside what a longer one claims for itself, the longer one is given up. The inner
+    one must be of the same device, by the longer one's IDCODE or by that of the frame before: in a day, the
+    numbers in some long frame will look like a whole one, CRC and all.
     """
 
     def __init__(self) -> None:
@@ -166,6 +168,7 @@ class Splitter:
         self.bad_crc = 0
         self._rest = bytearray()
         self._budget = 0
+        self._idcode: bytes | None = None  # of the last whole frame
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that are complete with these bytes."""
@@ -192,6 +195,7 @@ class Splitter:
             frame = bytes(rest[at : at + size])
             if self._is_whole(frame):
                 frames.append(frame)
+                self._idcode = frame[4:6]
                 at += size
             else:
                 self.bad_crc += 1
@@ -230,13 +234,14 @@ class Splitter:
         return len(rest)
 
     def _frame_inside(self, outer: int) -> int | None:
-        """Where inside an unfinished frame a whole one of the same device begins."""
-        rest, at = self._rest, outer + 4
+        """Where inside an unfinished frame a whole one of the same device begins: of any before the first."""
+        rest, at = self._rest, outer + 1
         if len(rest) - outer < SMALLEST:
             return None
+        idcodes = (rest[outer + 4 : outer + 6], self._idcode)
         while (at := self._next_start(at)) + SMALLEST <= len(rest) and self._budget > 0:
             size = rest[at + 2] << 8 | rest[at + 3]
-            same = rest[at + 4 : at + 6] == rest[outer + 4 : outer + 6]
+            same = self._idcode is None or rest[at + 4 : at + 6] in idcodes
             if same and at + size <= len(rest) and self._is_whole(bytes(rest[at : at + size])):
                 return at
             at += 1

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-
-from gridtop.synchrophasor.data import Readings
-from gridtop.synchrophasor.pmus import Configuration
-from gridtop.synchrophasor.status import BY_ARRIVAL, CHANGE, TRIGGER, UNSYNCHRONISED
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Counters by name: of the stream as a whole, and of each device (PMU) in it."""
-
-    stream: Mapping[str, float]
-    devices: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(slots=True)
@@ -84,65 +72,3 @@ class Latency:
     def mean(self) -> float:
         """The mean of all frames."""
         return self._sum / self._count if self._count else math.nan
-
-
-@dataclass(slots=True)
-class DeviceCounts:
-    """What one PMU said of itself, in frames; `triggers` are the rising edges of the trigger bit."""
-
-    frames: int = 0
-    device_errors: int = 0
-    no_information: int = 0
-    time_errors: int = 0
-    by_arrival: int = 0
-    triggers: int = 0
-    changes_announced: int = 0
-    measurements_expected: int = 0
-    measurements_missing: int = 0
-    last_status: int = 0
-
-
-@dataclass(slots=True)
-class Devices:
-    """Counts by device; the names come from whoever maps the configuration's stations to them."""
-
-    counts: dict[str, DeviceCounts] = field(default_factory=dict)
-
-    def add(self, names: Sequence[str], configuration: Configuration, readings: Readings) -> None:
-        """Count some readings of a configuration, whose PMUs are called `names`."""
-        n = len(readings)
-        if not n:
-            return
-        status = readings.status
-        of_phasor = np.repeat(np.arange(len(names)), [len(pmu.phasors) for pmu in configuration.pmus])
-        missing = np.count_nonzero(np.isnan(readings.frequency), axis=0)
-        missing += np.count_nonzero(np.isnan(readings.rocof), axis=0)
-        gone = np.count_nonzero(np.isnan(readings.magnitude), axis=0)
-        missing += np.bincount(of_phasor, weights=gone, minlength=len(names)).astype(missing.dtype)
-        health = status >> 14
-        columns = {
-            "device_errors": np.count_nonzero(health >= 2, axis=0),
-            "no_information": np.count_nonzero(health == 1, axis=0),
-            "time_errors": np.count_nonzero(status & UNSYNCHRONISED, axis=0),
-            "by_arrival": np.count_nonzero(status & BY_ARRIVAL, axis=0),
-        }
-        for i, (name, pmu) in enumerate(zip(names, configuration.pmus, strict=True)):
-            counts = self.counts.setdefault(name, DeviceCounts())
-            before, words = counts.last_status, status[:, i]
-            counts.frames += n
-            for what, number in columns.items():
-                if number[i]:
-                    setattr(counts, what, getattr(counts, what) + int(number[i]))
-            counts.triggers += _rises(words, before, TRIGGER)
-            counts.changes_announced += _rises(words, before, CHANGE)
-            counts.measurements_expected += n * (len(pmu.phasors) + 2)
-            counts.measurements_missing += int(missing[i])
-            counts.last_status = int(words[-1])
-
-
-def _rises(words: np.ndarray, before: int, bit: int) -> int:
-    """How often a bit of (n,) words goes from 0 to 1, the word before them included."""
-    on = (words & bit) != 0
-    if not on.any():
-        return 0
-    return int(on[0] and not before & bit) + int(np.count_nonzero(on[1:] & ~on[:-1]))

@@ -30,7 +30,7 @@ TRIGGER_REASONS = {
 """Bits 3 to 0; others are up to the user."""
 
 _DO_NOT_USE, _NO_INFORMATION = 0x8000, 0x4000
-_TIME_QUALITY = 0x01C0
+_TIME_QUALITY, _UNLOCKED_TIME = 0x01C0, 0x0030
 _HEALTH_WORDS = {
     "no_information": "PMU error, nothing is known about the data",
     "test": "test mode or absent data filled in: not to be used",
@@ -113,6 +113,22 @@ def describe_status(word: int) -> tuple[str, ...]:
     if status.modified:
         said.append("modified by post-processing")
     return tuple(said)
+
+
+def describe_trouble(word: int, time_quality: int = 0) -> tuple[str, ...]:
+    """What a STAT word and the frame's time quality byte say is wrong, the gravest first.
+
+    Trigger, post-processing and an announced change are nothing wrong.
+    """
+    if not word and not time_quality:
+        return ()
+    defects = word & (_DO_NOT_USE | _NO_INFORMATION | UNSYNCHRONISED | _UNLOCKED_TIME | BY_ARRIVAL)
+    if word & UNSYNCHRONISED or word & _TIME_QUALITY == _TIME_QUALITY:
+        defects |= word & _TIME_QUALITY
+    said = describe_status(defects)
+    if not defects & UNSYNCHRONISED and time_quality & 15 >= _WORSE_THAN_1_MS:
+        said += describe_time_quality(time_quality & 15)
+    return said
 
 
 def describe_time_quality(byte: int) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ MARGIN_S = 5.0
 """So long after an event frames are still not ordinary: the grid comes to rest."""
 EVENT_LIST = "events"
 """What `--labels` says for the list of events beside a recording."""
-SUFFIXES = (".csv", ".csv.gz", ".parquet", ".cfg", ".cff")
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".cfg", ".cff", ".gridtop")
 
 Marks = npt.NDArray[np.bool_]
 Whole = npt.NDArray[np.int64]

@@ -20,8 +20,8 @@ from gridtop.plugins.sinks.blocking import OneAtATime
 from gridtop.plugins.sinks.reasons import reason
 from gridtop.plugins.sinks.receipts import Receipts
 from gridtop.plugins.sinks.several import one_or_several
-from gridtop.plugins.sinks.tls import CaFile, OwnCertificate, Verify, client_context
 from gridtop.plugins.sinks.wording import letter, one_line, subject
+from gridtop.plugins.tls import CaFile, OwnCertificate, Verify, client_context
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _AUTHENTICATION = {530, 534, 535, 538}

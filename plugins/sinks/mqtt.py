@@ -7,14 +7,14 @@ import re
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from gridtop.api import DeliveryError, Duration, Event, Host, Settings
-from gridtop.plugins.sinks.tls import CaFile, OwnCertificate, Verify, client_context
+from gridtop.api import DeliveryError, Event, Host
+from gridtop.plugins.mqtt_broker import BrokerSettings, check_library
 from gridtop.plugins.sinks.wording import one_line
+from gridtop.plugins.tls import client_context
 
 if TYPE_CHECKING:
     from aiomqtt import Client
@@ -25,18 +25,9 @@ _LONGEST_PART = 128
 """Characters of one part of a topic that the data decide."""
 
 
-class MqttSettings(Settings):
+class MqttSettings(BrokerSettings):
     """Settings of an MQTT sink."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    host: str = Field(min_length=1, description="the broker")
-    port: int | None = Field(
-        None, ge=1, le=65535, description="its port; if not given, 8883 with TLS and 1883 without"
-    )
-    tls: bool = Field(False, description="speak TLS")
-    username: str | None = Field(None, description="whom to log in as; only with TLS")
-    password: SecretStr | None = Field(None, description='the password, such as "${MQTT_PASSWORD}"')
     topic: str = Field(
         "gridtop/{rule}/{terminal}",
         min_length=1,
@@ -47,13 +38,6 @@ class MqttSettings(Settings):
         1, description="1: the broker confirms each; 0: nobody confirms, events may be lost on the way"
     )
     retain: bool = Field(False, description="true: the broker keeps the last event of each topic")
-    client_id: str | None = Field(
-        None, min_length=1, max_length=128, description="the name at the broker; if not given, any"
-    )
-    timeout: Duration = Field("10s", validate_default=True, description="how long to wait for the broker")
-    ca_file: CaFile = None
-    certificate: OwnCertificate = None
-    verify: Verify = True
 
     @field_validator("topic")
     @classmethod
@@ -68,14 +52,8 @@ class MqttSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> MqttSettings:
-        if self.password is not None and self.username is None:
-            raise ValueError("a password needs a username")
-        if self.username is not None and not self.tls:
-            raise ValueError("a password is never sent without TLS: tls: true")
-        if not 1 <= self.timeout.total_seconds() <= 300:
-            raise ValueError("timeout: from 1s to 5m")
-        if find_spec("aiomqtt") is None:
-            raise ValueError("aiomqtt is not installed: pip install 'gridtop[mqtt]'")
+        self.check_login()
+        check_library()
         return self
 
 
@@ -86,7 +64,7 @@ class Mqtt:
 
     def __init__(self, config: MqttSettings, host: Host) -> None:
         self._config, self._host = config, host
-        self._port = config.port or (8883 if config.tls else 1883)
+        self._port = config.port_in_use
         self._context: ssl.SSLContext | None = None
         self._client: Client | None = None
         self._limit = config.timeout.total_seconds()

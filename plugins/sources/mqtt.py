@@ -6,7 +6,7 @@ import asyncio
 import random
 import ssl
 from asyncio import sleep
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from time import time_ns
@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from gridtop.api import Block, Channel, ChannelSet, Host, Quality, SourceError
+from gridtop.api import Block, Channel, ChannelSet, Host, Quality, SourceError, Statistics
 from gridtop.text import clean
 
 from .lines.complaints import Complaints
 from .mqtt_channels import Directory, Sensor
 from .mqtt_payloads import LARGEST as LARGEST_PAYLOAD
 from .mqtt_payloads import Unusable, json_of, number_of, time_of, value_at
+from .mqtt_queue import DroppingQueue
 from .mqtt_settings import MqttSourceSettings
+from .mqtt_statistics import SensorCounts
 from .sample_and_hold import HeldFrames, Reading, SampleAndHold
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Mqtt:
 
     def __init__(self, config: MqttSourceSettings, host: Host) -> None:
         self._config, self._host = config, host
-        self._port = config.port or (8883 if config.tls else 1883)
+        self._port = config.port_in_use
         self._place = clean(f"{config.host}:{self._port}")
         self.identity = f"mqtt {self._place}"
         self._complaints = Complaints(host.log)
@@ -67,6 +69,9 @@ class Mqtt:
         self._subscribed = asyncio.Event()
         self._heard = asyncio.Event()
         self._away: int | None = None  # since when there is no broker
+        self._why_away = ""
+        self._counts = SensorCounts((), 0.0, 0.0)
+        self._last_message: int | None = None
         self._context: ssl.SSLContext | None = None
         self._early: list[tuple[Message, int]] = []  # what came before the channels were fixed, and when
 
@@ -76,7 +81,7 @@ class Mqtt:
         Raises SourceError when a file of TLS cannot be used or the readings make no channels.
         """
         if self._config.tls:
-            from gridtop.plugins.sinks.tls import client_context
+            from gridtop.plugins.tls import client_context
 
             try:
                 self._context = client_context(self._config, self._host)
@@ -126,9 +131,23 @@ class Mqtt:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def statistics(self) -> Mapping[str, int]:
-        """What was counted since the start, by name (docs/live.md)."""
-        return dict(self._complaints.counts)
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """That the broker is away, in the same words until it is back."""
+        return (f"{self._place}: the broker is away: {self._why_away}",) if self._away is not None else ()
+
+    def statistics(self) -> Statistics:
+        """What was counted since the start, of the stream and of each sensor (docs/live.md)."""
+        now = time_ns()
+        since = np.nan if self._last_message is None else (now - self._last_message) / _SECOND
+        away = 0.0 if self._away is None else (now - self._away) / _SECOND
+        stream: dict[str, float] = {
+            **self._complaints.counts,
+            "defined_rate": self._config.rate,
+            "seconds_since_data": since,
+            "seconds_without_broker": away,
+        }
+        return self._counts.statistics(stream, now)
 
     # Channels
 
@@ -170,6 +189,9 @@ class Mqtt:
             config.rate,
             config.late_after.total_seconds(),
             config.lost_after.total_seconds(),
+        )
+        self._counts = SensorCounts(
+            columns.channels, config.late_after.total_seconds(), config.lost_after.total_seconds()
         )
         self._directory.close()
         early, self._early = self._early, []
@@ -219,8 +241,9 @@ class Mqtt:
                     async for message in client.messages:
                         self._receive(message)
             except (MqttError, OSError, ValueError) as error:
-                self._away = time_ns() if self._away is None else self._away
                 told = clean(str(error) or "no answer", longest=150)
+                if self._away is None:
+                    self._away, self._why_away = time_ns(), told
                 self._tell("lost_connections", f"{told}; connecting again")
             # Not all who lost the same broker come back at the same time.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -231,7 +254,7 @@ class Mqtt:
 
         config = self._config
         secret = config.password
-        queue: Any = partial(_DroppingQueue, self._complaints, self._place)
+        queue: Any = partial(DroppingQueue, self._complaints, self._place)
         return Client(
             config.host,
             self._port,
@@ -248,6 +271,7 @@ class Mqtt:
 
     def _receive(self, message: Message) -> None:
         self._complaints.counts["messages"] += 1
+        self._last_message = time_ns()
         self._heard.set()
         if self._hold is not None:
             self._take(message, time_ns())
@@ -304,7 +328,9 @@ class Mqtt:
                 time, flags = arrived, flags | int(Quality.LATE)
         elif retained:  # the broker kept it: nobody knows since when
             flags |= int(Quality.LATE)
-        if not self._hold.put(column, Reading(time, value, flags)):
+        taken = self._hold.put(column, Reading(time, value, flags))
+        self._counts.add(column, time, not np.isnan(value), taken)
+        if not taken:
             self._complaints.counts["outdated_readings"] += 1
         elif arrived - time > self._config.lost_after.total_seconds() * _SECOND:
             old = (arrived - time) / _SECOND
@@ -312,19 +338,3 @@ class Mqtt:
 
     def _tell(self, kind: str, text: str, count: int = 1) -> None:
         self._complaints.tell(kind, f"{self._place}: {text}", count)
-
-
-class _DroppingQueue(asyncio.Queue["Message"]):
-    """A queue that forgets its oldest message when it is full, and counts it."""
-
-    def __init__(self, complaints: Complaints, place: str, maxsize: int = 0) -> None:
-        super().__init__(maxsize)
-        self._complaints, self._place = complaints, place
-
-    def put_nowait(self, item: Message) -> None:
-        """Put a message behind the others."""
-        if self.full():
-            self.get_nowait()
-            text = f"{self._place}: messages come faster than they are read; the oldest are dropped"
-            self._complaints.tell("dropped_messages", text)
-        super().put_nowait(item)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Literal
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gridtop.api import Duration, Settings
 from gridtop.naming import TimeUnit
-from gridtop.plugins.sinks.tls import CaFile, OwnCertificate, Verify
+from gridtop.plugins.mqtt_broker import BrokerSettings, check_library
 
 from .mqtt_payloads import path_of, places_in, topic_pattern
 
@@ -56,18 +55,9 @@ class ReadingSettings(Settings):
         return self
 
 
-class MqttSourceSettings(Settings):
+class MqttSourceSettings(BrokerSettings):
     """Settings of an MQTT source."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    host: str = Field(min_length=1, description="the broker")
-    port: int | None = Field(
-        None, ge=1, le=65535, description="its port; if not given, 8883 with TLS and 1883 without"
-    )
-    tls: bool = Field(False, description="speak TLS")
-    username: str | None = Field(None, description="whom to log in as; only with TLS")
-    password: SecretStr | None = Field(None, description='the password, such as "${MQTT_PASSWORD}"')
     readings: dict[str, ReadingSettings] = Field(
         min_length=1,
         description="channel to where it comes from; a {name} of the topic stands in the channel",
@@ -85,13 +75,6 @@ class MqttSourceSettings(Settings):
     )
     ages: bool = Field(False, description="true: a channel with the age of each value, in seconds")
     qos: Literal[0, 1] = Field(0, description="1: the broker sends again what was lost on the way")
-    client_id: str | None = Field(
-        None, min_length=1, max_length=128, description="the name at the broker; if not given, any"
-    )
-    timeout: Duration = Field("10s", validate_default=True, description="how long to wait for the broker")
-    ca_file: CaFile = None
-    certificate: OwnCertificate = None
-    verify: Verify = True
 
     @model_validator(mode="after")
     def _fits(self) -> MqttSourceSettings:
@@ -103,16 +86,10 @@ class MqttSourceSettings(Settings):
                     "not in its topic" if odd in wanted else "in the topic; put it in the name, or write +"
                 )
                 raise ValueError(f"readings: {name}: {{{odd}}} is {where}")
-        if self.password is not None and self.username is None:
-            raise ValueError("a password needs a username")
-        if self.username is not None and not self.tls:
-            raise ValueError("a password is never sent without TLS: tls: true")
-        if not 1 <= self.timeout.total_seconds() <= 300:
-            raise ValueError("timeout: from 1s to 5m")
+        self.check_login()
         if self.lost_after < self.late_after:
             raise ValueError("lost_after: not before late_after")
         if self.wait.total_seconds() > 60:
             raise ValueError("wait: up to 60s")
-        if find_spec("aiomqtt") is None:
-            raise ValueError("aiomqtt is not installed: pip install 'gridtop[mqtt]'")
+        check_library()
         return self

@@ -1,4 +1,4 @@
-"""Plays a recorded file: CSV, plain or gzip, Parquet (docs/recordings.md) or COMTRADE (docs/comtrade.md)."""
+"""Plays a recorded file: CSV, Parquet (docs/recordings.md), COMTRADE (docs/comtrade.md), gridtop's own."""
 
 from __future__ import annotations
 

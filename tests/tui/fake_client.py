@@ -20,6 +20,7 @@ from gridtop.client import (
     Hello,
     JournalStatus,
     LimitLine,
+    RecordingStatus,
     ScreenWishes,
     SinkStatus,
     Snapshot,
@@ -31,6 +32,7 @@ from gridtop.client import (
 from gridtop.errors import GridtopError
 from gridtop.events import Contribution, Event, Severity
 from gridtop.orders import Order
+from gridtop.source_statistics import Statistics
 
 RATE = 30.0
 START = np.datetime64("2026-01-01T14:30:00", "ns")
@@ -124,6 +126,11 @@ class FakeClient:
     flood: Flood | None = None
     sinks: tuple[SinkStatus, ...] = ()
     journal: JournalStatus = field(default_factory=JournalStatus)
+    recording: RecordingStatus | None = None
+    silence: float = 0.0
+    figures: Statistics | None = None
+    """How the data come; None when the source does not count that."""
+    statistics_asked: int = 0
     read_only: bool = False
     refusal: str = ""
     """Why every order is refused, while it is set."""
@@ -153,6 +160,7 @@ class FakeClient:
             self.reached if self.state == "playing" else math.nan,
             self.pass_number,
             problem=self.problem,
+            silence=self.silence,
         )
 
     async def hello(self) -> Hello:
@@ -174,6 +182,7 @@ class FakeClient:
             self.flood,
             self.sinks,
             self.journal,
+            self.recording,
         )
 
     async def events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:
@@ -271,6 +280,18 @@ class FakeClient:
             case "unlatch":
                 return replace(alarm, state="returned", latched=False)
         return alarm
+
+    async def record(self, on: bool) -> None:
+        if self.read_only:
+            raise GridtopError("this screen only reads (--read-only)")
+        self.calls.append(("record", on))
+        if self.refusal:
+            raise GridtopError(self.refusal)
+        self.recording = RecordingStatus("/var/lib/gridtop/recordings/substation-7.csv") if on else None
+
+    async def statistics(self) -> Statistics | None:
+        self.statistics_asked += 1
+        return self.figures
 
     async def close(self) -> None:
         self.calls.append(("close",))
@@ -452,3 +473,50 @@ def busy_client() -> FakeClient:
         )
     )
     return client
+
+
+STREAM = {
+    "frames": 35_120,
+    "bytes": 12_345_678,
+    "missing_frames": 12,
+    "bad_crc": 3,
+    "connections": 2,
+    "failures": 1,
+    "dropped": 0,
+    "latency_min": 0.018,
+    "latency_mean": 0.0234,
+    "latency_max": 0.31,
+    "latency_last": 0.0211,
+    "defined_rate": 30.0,
+    "seconds_since_data": 0.04,
+}
+
+
+def device(expected: int = 351_200, missing: int = 0, **more: float) -> dict[str, float]:
+    """What a source of PMUs counts of one of them."""
+    return {
+        "frames": 35_120,
+        "device_errors": 0,
+        "no_information": 0,
+        "time_errors": 0,
+        "triggers": 2,
+        "measurements_expected": expected,
+        "measurements_missing": missing,
+        "last_status": 0xF000,
+    } | more
+
+
+def four_devices() -> Statistics:
+    """A stream with a device that says what is wrong, one whose data lack in parts, and two good ones."""
+    devices = {
+        "R1": device(),
+        "R2": device(missing=4000),
+        "R3": device(time_errors=612, no_information=7, device_errors=1),
+        "Station West 110 kV": device(),
+    }
+    return Statistics(STREAM, devices, {"R3": "its clock has not been locked for 20 s"})
+
+
+def many_devices(count: int) -> Statistics:
+    """As many devices, nothing wrong with any of them."""
+    return Statistics(STREAM, {f"PMU {n:03}": device() for n in range(count)})

@@ -25,12 +25,14 @@ from gridtop.tui.screens.alarms import Alarms
 from gridtop.tui.screens.ask import Ask
 from gridtop.tui.screens.card import Card
 from gridtop.tui.screens.chart import Chart
+from gridtop.tui.screens.device_card import DeviceCard
+from gridtop.tui.screens.devices import Devices
 from gridtop.tui.screens.help import Help
 from gridtop.tui.screens.overview import Overview
 from gridtop.tui.screens.pick import Pick
 from gridtop.tui.view.rows import Span
 from gridtop.tui.widgets.rows import Rows, difference
-from tests.tui.fake_client import START, FakeClient, busy_client, event
+from tests.tui.fake_client import START, FakeClient, busy_client, event, four_devices
 
 
 class Clock:
@@ -108,6 +110,7 @@ COMMANDS = {
     "left_curly_bracket": [("seek", 1170)],
     "right_curly_bracket": [],
     "R": [],
+    "r": [("record", True)],
     "A": [("acknowledge", "sag-R3-A")],
     "a": [("acknowledge", "sag-R3-A")],
 }
@@ -156,6 +159,7 @@ LOOKS = {
     "g": lambda app: isinstance(app.screen, Ask),
     "question_mark": lambda app: isinstance(app.screen, Help),
     "i": lambda app: isinstance(app.screen, Alarms),
+    "d": lambda app: isinstance(app.screen, Devices),
 }
 
 
@@ -263,9 +267,11 @@ def test_every_binding_is_pressed_by_a_test_and_has_a_name() -> None:
     keys_of = {key for b in bindings for key in b.key.split(",")}
     assert keys_of == {*COMMANDS, *LOOKS, "q", "escape"}
     assert all(b.id and b.tooltip for b in bindings)
-    for screen in (Overview, Chart, Alarms, AlarmCard):
+    for screen in (Overview, Chart, Alarms, AlarmCard, Devices, DeviceCard):
         ids = [b.id for b in screen.BINDINGS if isinstance(b, Binding)]
         assert len(ids) == len(set(ids))
+        pressed = [key for b in screen.BINDINGS if isinstance(b, Binding) for key in b.key.split(",")]
+        assert len(pressed) == len(set(pressed))
 
 
 async def test_space_resumes_what_is_paused_and_says_so() -> None:
@@ -500,12 +506,17 @@ async def test_scrolling_shows_how_much_is_new() -> None:
 )
 async def test_every_size_works_on_every_screen(size: tuple[int, int]) -> None:
     client = busy_client()
+    client.figures = four_devices()
     async with running(client, (80, 24)) as pilot:
         for key in (
             "up",
             "enter",
             "escape",
             "i",
+            "enter",
+            "escape",
+            "escape",
+            "d",
             "enter",
             "escape",
             "escape",

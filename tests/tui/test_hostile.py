@@ -18,17 +18,21 @@ from gridtop.client import (
     JournalStatus,
     LimitLine,
     Link,
+    RecordingStatus,
     SinkStatus,
     Snapshot,
     Telemetry,
 )
 from gridtop.events import Contribution
+from gridtop.source_statistics import Statistics
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.screens.help import page
 from gridtop.tui.view.alarm_details import card_rows as alarm_card_rows
 from gridtop.tui.view.alarm_details import detail_rows
 from gridtop.tui.view.alarm_page import AlarmPage
 from gridtop.tui.view.card import card_rows
+from gridtop.tui.view.device_card import card_rows as device_card_rows
+from gridtop.tui.view.device_page import DevicePage
 from gridtop.tui.view.graph import SCALES
 from gridtop.tui.view.model import Model
 from gridtop.tui.view.panels import panel_rows
@@ -50,6 +54,12 @@ def everything(model: Model, width: int) -> list[Row]:
     page.unfold(model.alarms)
     for height in (3, 24):
         rows += page.rows(model.alarms, model.problems, width, height, model.glyphs)
+    devices = DevicePage()
+    devices.receive(model.devices)
+    for height in (7, 24):
+        rows += devices.rows(width, height, False, model.glyphs)
+    for device in model.devices.devices:
+        cards.append(device_card_rows(device.words, device.figures, width, model.glyphs))
     for alarm in model.alarms:
         head, behind = model.alarm(alarm.parent), model.alarms[1:]
         rows += detail_rows(alarm, head, width, 9, model.glyphs)
@@ -80,7 +90,11 @@ def model_of(text: str, glyphs: Glyphs) -> Model:
         replace(alarm, id=text, state="unacknowledged", children=1, ended_row=3),
         replace(alarm, id=f"{text}3", state="returned", parent=text, ended=np.datetime64("NaT", "ns")),
     )
-    model.receive(Snapshot(transport, (alarm, *others), Counts(), 0, (text,), flood, sinks, journal))
+    recording = RecordingStatus(text, problem=text)
+    model.receive(
+        Snapshot(transport, (alarm, *others), Counts(), 0, (text,), flood, sinks, journal, recording)
+    )
+    model.devices.take(Statistics({text: 1}, {text: {text: 0.5}}, {text: text}), 0.0)
     details = {text: text}
     told = event(
         7, message=text, rule=text, channel=text, cause=cause, cause_approximate=True,
@@ -102,6 +116,7 @@ def test_no_text_from_outside_reaches_the_terminal_raw(text: str, width: int, gl
     model.lose(text)
     views.append(everything(model, width))
     model.filter(text)
+    model.devices.refuse(text)
     model.link = Link("lost", 0.0, text)
     views.append(everything(model, width))
     model.link = Link("ended", 0.0, text, (text, text))

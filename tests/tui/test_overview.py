@@ -16,6 +16,8 @@ from gridtop.tui.profile import Profile
 from gridtop.tui.screens.alarm_card import AlarmCard
 from gridtop.tui.screens.alarms import Alarms
 from gridtop.tui.screens.chart import Chart
+from gridtop.tui.screens.device_card import DeviceCard
+from gridtop.tui.screens.devices import Devices
 from gridtop.tui.screens.overview import Overview
 from gridtop.tui.view.alarm_rows import alarms_on_view
 from gridtop.tui.view.axis import Axis
@@ -385,7 +387,9 @@ async def test_another_engine_at_the_same_place_is_met_anew() -> None:
 
 def test_the_configuration_knows_every_key_of_the_screen_and_no_other() -> None:
     assert {
-        b.id for screen in (Overview, Chart, Alarms, AlarmCard) for b in keys.mapped(screen.BINDINGS, {})
+        b.id
+        for screen in (Overview, Chart, Alarms, AlarmCard, Devices, DeviceCard)
+        for b in keys.mapped(screen.BINDINGS, {})
     } == set(_KEY_IDS)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
-from gridtop.client import Flood, JournalStatus, Link, SinkStatus
+from gridtop.client import Flood, JournalStatus, Link, RecordingStatus, SinkStatus
 from gridtop.tui.app import GridtopApp
 from gridtop.tui.glyphs import ASCII, UNICODE
 from tests.tui.fake_client import (
@@ -19,6 +19,7 @@ from tests.tui.fake_client import (
     explained_alarm,
     explained_event,
     flood_of,
+    four_devices,
 )
 from tests.tui.test_app import settled
 
@@ -148,6 +149,53 @@ def test_the_alarm_screen_in_a_flood(snap_compare: Compare, monkeypatch: pytest.
         await settled(pilot)
 
     assert snap_compare(shown, terminal_size=(80, 24), run_before=open_alarms)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48), (40, 10)], ids=["80x24", "160x48", "40x10"])
+def test_the_devices_of_a_live_source_that_is_recorded(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(live_app(), terminal_size=size, run_before=pressing("d", "down"))
+
+
+def test_the_devices_without_colour_and_unicode(
+    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = live_app(theme="ansi-dark", glyphs=ASCII)
+    assert snap_compare(shown, terminal_size=(80, 24), run_before=pressing("d"))
+
+
+def test_the_card_of_a_device(snap_compare: Compare) -> None:
+    assert snap_compare(live_app(), terminal_size=(80, 24), run_before=pressing("d", "enter"))
+
+
+def test_a_live_source_that_gives_nothing_while_it_is_recorded(snap_compare: Compare) -> None:
+    shown = live_app()
+    client = shown.client
+    assert isinstance(client, FakeClient)
+    client.silence = 12.4
+    assert snap_compare(shown, terminal_size=(80, 24), run_before=settled)
+
+
+def live_app(**options: Any) -> GridtopApp:
+    """The app on a stream of PMUs that is being recorded."""
+    shown = app("live", **options)
+    client = shown.client
+    assert isinstance(client, FakeClient)
+    client.live, client.source, client.figures = True, "c37118 192.0.2.10:4712", four_devices()
+    client.recording = RecordingStatus("station.gridtop", 4500, 12_345_678)
+    return shown
+
+
+def pressing(*keys: str) -> Callable[[Pilot[None]], Awaitable[None]]:
+    """Press keys one after the other."""
+
+    async def press(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        for key in keys:
+            await pilot.press(key)
+            await settled(pilot)
+
+    return press
 
 
 def test_the_help(snap_compare: Compare) -> None:

@@ -344,11 +344,11 @@ def test_a_picture_grows_old_without_answers() -> None:
     now = [0.0]
     model = Model(UNICODE, lambda: now[0])
     model.receive(Snapshot(transport()))
-    assert not model.stale
+    assert not model.freshness.stale
     now[0] = 2.5
-    assert model.stale
+    assert model.freshness.stale
     model.receive(Snapshot(transport()))
-    assert not model.stale
+    assert not model.freshness.stale
 
 
 def test_a_live_source_that_stands_still_is_old_although_it_answers() -> None:
@@ -357,9 +357,9 @@ def test_a_live_source_that_stands_still_is_old_although_it_answers() -> None:
     model.receive(Snapshot(transport(state="live")))
     now[0] = 2.5
     model.receive(Snapshot(transport(state="live")))
-    assert model.stale
+    assert model.freshness.stale
     model.receive(Snapshot(transport(state="live", row=1300)))
-    assert not model.stale
+    assert not model.freshness.stale
 
 
 def test_the_same_answer_is_the_same_picture_even_with_nan_in_it() -> None:

@@ -32,6 +32,7 @@ class Alarms(LiveScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         *keys.ORDERS,
         *keys.ALARM_LIST,
+        *keys.DEVICES,
         *keys.BACK,
         *keys.GENERAL,
         *keys.TRANSPORT,

@@ -31,6 +31,7 @@ class Chart(LiveScreen):
         *keys.TRANSPORT,
         *keys.HOURS,
         *keys.ALARMS,
+        *keys.DEVICES,
         *keys.CHOICE,
         *keys.JUMPS,
         *keys.PANELS[1:],

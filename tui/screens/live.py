@@ -22,6 +22,8 @@ class LiveScreen(Screen[None]):
     AUTO_FOCUS = ""
     MARKS: ClassVar[marks.Marks] = marks.OVERVIEW
     """What the help says of the marks on it."""
+    shows_statistics: ClassVar[bool] = False
+    """Whether it shows how the data come, which is asked for only then."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()

@@ -34,6 +34,7 @@ class Overview(LiveScreen):
         *keys.TRANSPORT,
         *keys.HOURS,
         *keys.ALARMS,
+        *keys.DEVICES,
         *keys.PANELS,
         *keys.JUMPS,
         *keys.CHOICE,

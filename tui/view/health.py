@@ -1,4 +1,4 @@
-"""What does not work besides the grid: sinks that do not deliver, and the journal."""
+"""What does not work besides the grid: sinks that do not deliver, the journal, a recording."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gridtop.client import JournalStatus, SinkStatus, Snapshot
 
+from . import recording
 from .rows import Row, Span
 
 _DEGRADED = "journal degraded"
@@ -22,6 +23,8 @@ def problems(snapshot: Snapshot) -> tuple[str, ...]:
             lines.append(f"sink {sink.name}: {sink.problem or sink.state}; {sink.waiting} waiting")
         if sink.dead:
             lines.append(f"sink {sink.name}: {sink.dead} dead letters; gridtop outbox lists them")
+    said = " ".join(lines)
+    lines += [line for line in recording.problems(snapshot.recording) if line not in said]
     return tuple(lines)
 
 

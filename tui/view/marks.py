@@ -33,3 +33,7 @@ ALARMS: Marks = (
     ("~", "chatters"),
     ("old", "holds for over a day"),
 )
+DEVICES: Marks = (
+    ("!", "trouble now"),
+    ("--", "not known"),
+)

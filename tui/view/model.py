@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from gridtop.client import Hello, LimitLine, Link, Snapshot, Telemetry
+from gridtop.client import Hello, Link, Snapshot, Telemetry
 from gridtop.events import Event
 from gridtop.tui.glyphs import Glyphs
 
@@ -16,15 +15,19 @@ from . import alarms, health, link_words, panels, seeking, status
 from .alarm_rows import alarm_rows
 from .alarms import Alarm
 from .chosen import Chosen
+from .device_list import DeviceList
 from .filtering import Filter
+from .freshness import Freshness
 from .graph import Curve, Limit
+from .limits import by_channel
 from .log import LONGEST, EventLog, line_of, log_rows
 from .panels import Panel
+from .recording import recording_row
 from .rows import Row
 from .timeline import Stretch, Timeline, timeline_row
 
-_STALE_AFTER = 2.0
-"""Seconds without an answer, or without a new frame from a live source, until a picture counts as old."""
+_NOTICE_SECONDS = 10.0
+"""For which an answer to the person keeps an alarm from the banner."""
 
 
 class Model:
@@ -41,7 +44,6 @@ class Model:
         self._clock = clock
         self.chosen = Chosen()
         self.notice = ""
-        """An answer to the person's last order; stays until the next one."""
         self.keys: dict[str, str] = {}
         """The keys that the configuration gives, by the ids of the bindings."""
         self.read_only = False
@@ -57,6 +59,7 @@ class Model:
         self.telemetry: Telemetry | None = None
         self.link: Link | None = None
         self.alarms: tuple[Alarm, ...] = ()
+        self.devices = DeviceList(self.glyphs)
         self.log = EventLog()
         self.timeline = Timeline()
         self.seq = 0
@@ -67,7 +70,7 @@ class Model:
         self._stretch: Stretch | None = None
         self._failure = ""
         self._lost = ""
-        self._moved = self._answered = self._clock()
+        self.freshness = Freshness(self._clock)
 
     # What comes from the monitor
 
@@ -75,19 +78,19 @@ class Model:
         """Learn which channels there are."""
         self.hello = hello
         self.chosen.offer((*hello.channels, *hello.offered), hello.screen.panels)
-        self._limits = _by_channel(hello.limits)
+        self._limits = by_channel(hello.limits)
+        self.freshness.expect(hello.channels.rate)
 
     def receive(self, snapshot: Snapshot) -> None:
         """Take in a new snapshot."""
-        before, self._answered, self._lost = self.snapshot, self._clock(), ""
+        before, self._lost = self.snapshot, ""
         if before is None:
             # A screen that comes late does not read the whole history.
             self.seq = max(0, snapshot.seq - LONGEST)
             self._suit_window(snapshot)
         elif snapshot.seq < self.seq:
             self.seq, self.log, self.timeline = 0, EventLog(), Timeline()
-        if before is None or _place(before) != _place(snapshot):
-            self._moved = self._answered
+        self.freshness.answer(snapshot.transport)
         self.snapshot = snapshot
         self.frozen &= snapshot.transport.state == "live"
         self.alarms = alarms.in_order(
@@ -143,7 +146,9 @@ class Model:
         # NaN is not equal to itself, so the speed reached goes in as text.
         place = (_place(s), s.seq, f"{s.transport.reached:.2g}", s.counts) if s else None
         around = (s.flood, health.health_words(s.journal, s.sinks, roomy=True)) if s else None
-        about = (around, self.problems, self.problem, self.age_words)
+        recorded = recording_row(s.recording, self.glyphs) if s and s.recording else None
+        ages = (self.freshness.age_words, self.freshness.silence_words)
+        about = (around, self.problems, self.problem, recorded, ages, self.notice, self.devices.revision)
         return place, self.alarms, about, self.seq, self.frozen
 
     @property
@@ -155,22 +160,30 @@ class Model:
 
     @property
     def live(self) -> bool:
-        """Whether the source is one that nobody can stop."""
+        """Whether the source is one that nobody can stop or play again."""
+        if self.hello is not None and self.hello.live:
+            return True
         return self.snapshot is not None and self.snapshot.transport.state == "live"
 
     @property
-    def stale(self) -> bool:
-        """Whether what is on the screen is no longer what is."""
-        return self.snapshot is not None and self._age > _STALE_AFTER
+    def of_live_source(self) -> bool:
+        """Whether the engine watches a live source, whether or not it runs just now."""
+        return self.hello is not None and self.hello.live
 
     @property
-    def age_words(self) -> str:
-        """How old the picture is, when it is old: `12 s`."""
-        return link_words.span(self._age) if self.stale else ""
+    def recording(self) -> bool:
+        """Whether live data are being recorded."""
+        return self.snapshot is not None and self.snapshot.recording is not None
 
     @property
-    def _age(self) -> float:
-        return self._clock() - (self._moved if self.live else self._answered)
+    def notice(self) -> str:
+        """An answer to the person's last order; it stays until the next one, but not long before an alarm."""
+        age = self._clock() - self._noticed
+        return "" if self.in_banner is not None and age > _NOTICE_SECONDS else self._notice
+
+    @notice.setter
+    def notice(self, words: str) -> None:
+        self._notice, self._noticed = words, self._clock()
 
     @property
     def failure(self) -> str:
@@ -232,7 +245,8 @@ class Model:
             self.glyphs.plain(hello.source) if hello else "",
             self.by_row,
             self.frozen,
-            self.age_words if self._lost or self.problem else "",
+            self.freshness.age_words if self._lost or self.problem else "",
+            self.freshness.silence_words,
             self.profile,
             self.read_only,
         )
@@ -246,7 +260,8 @@ class Model:
         flood = self.snapshot.flood if self.snapshot else None
         if not notice and not self.in_banner and not flood and self.snapshot:
             if self.snapshot.transport.state == "ended":
-                notice = "the recording has ended: space plays it again, 0 goes to its start"
+                again = "the recording has ended: space plays it again, 0 goes to its start"
+                notice = "the input has ended" if self.live else again
             elif self.problems:
                 notice = f"! {self.problems[0]}"
         return status.banner_row(self.alarms, self.problem, notice, flood, width, self.glyphs)
@@ -286,7 +301,7 @@ class Model:
             quantity,
             self.glyphs.plain(choice.place),
             self.glyphs.plain(channel.unit or quantity.unit),
-            stale=self.stale,
+            stale=self.freshness.stale,
             severity=severity,
             alarm=alarm,
             selected=selected,
@@ -331,16 +346,3 @@ class Model:
 def _place(snapshot: Snapshot) -> Hashable:
     transport = snapshot.transport
     return transport.state, transport.row, transport.pass_number, transport.speed, transport.frames
-
-
-def _by_channel(lines: Sequence[LimitLine]) -> dict[str, tuple[Limit, ...]]:
-    """The limits to draw: of each severity and direction the one that is met first."""
-    found: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for line in lines:
-        mark = ("=" if line.severity == "critical" else "-") + ("H" if line.direction == "high" else "L")
-        before = found[line.channel].get(mark, line.value)
-        found[line.channel][mark] = (min if line.direction == "high" else max)(before, line.value)
-    return {
-        name: tuple(Limit(mark, value) for mark, value in marks.items() if math.isfinite(value))
-        for name, marks in found.items()
-    }

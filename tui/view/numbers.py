@@ -43,3 +43,18 @@ def with_unit(value: float, unit: str, digits: int = 4) -> str:
 def compact(value: float, unit: str, digits: int = 4) -> str:
     """The same without the unit, for narrow places: `131.9k`, `59.984`."""
     return "".join(value_and_prefix(value, unit, digits))
+
+
+def short(number: int) -> str:
+    """A count in five cells at most: `9999`, `35k`, `1.2M`."""
+    if number < 10_000:
+        return str(number)
+    return f"{number / 1000:.0f}k" if number < 999_500 else f"{number / 1e6:.1f}M"
+
+
+def size(count: float) -> str:
+    """Bytes: `812 kB`, `12.3 MB`."""
+    for scale, unit in ((1e9, "GB"), (1e6, "MB")):
+        if count >= 0.9995 * scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count / 1000:.0f} kB"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from gridtop.client import AlarmState, Counts, Flood, Snapshot, Transport
 from gridtop.tui.glyphs import Glyphs
 
-from . import alarms, times
+from . import alarms, numbers, times
 from .alarms import ROOMY, Alarm
 from .health import health_words
+from .recording import recording_row
 from .rows import Role, Row, Span, fit, shorten, spread, width_of
 
 _NOTICEABLE = 0.05
@@ -42,6 +43,8 @@ class Piece:
 
     row: Row
     weight: int
+    instead: Piece | None = None
+    """What takes its place when it gives way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +58,28 @@ class About:
     """The picture stands still, the monitor does not."""
     age: str = ""
     """How long ago the monitor answered, when it no longer does."""
+    silence: str = ""
+    """How long a live source has given nothing, when that is too long."""
     profile: str = ""
     """How the screen suits its terminal: `ssh 4 Hz`."""
     read_only: bool = False
     """The screen may look and not touch."""
 
 
-def state_badge(transport: Transport, about: About) -> Span:
+def state_badge(transport: Transport, about: About) -> Row:
     """The state as a word; what a person must not overlook is in reverse video."""
     role: Role = "strong"
     if about.age:
-        return Span(f" {about.age} OLD ", "alert")
-    if about.frozen:
-        return Span(" FROZEN ", "badge")
+        return (Span(f" {about.age} OLD ", "alert"),)
+    if about.silence or about.frozen:
+        # A picture that stands still does not hide that nothing comes, nor the other way round.
+        silent = (Span(f" NO DATA {about.silence} ", "alert"),) if about.silence else ()
+        return (*silent, Span(" FROZEN ", "badge")) if about.frozen else silent
     if transport.state in ("paused", "ended"):
         role = "badge"
     elif transport.state == "failed":
         role = "alert"
-    return Span(f" {_WORDS.get(transport.state, '?')} ", role)
+    return (Span(f" {_WORDS.get(transport.state, '?')} ", role),)
 
 
 def speed_words(transport: Transport) -> str:
@@ -102,7 +109,7 @@ def count_words(counts: Counts) -> Row:
     """What was lost or unusable, in words and only when there is some."""
     named = (("missing", counts.missing), ("bad", counts.unreadable), ("dropped", counts.dropped))
     return tuple(
-        Span(f"{word} {_short(number)} ", "warning" if word == "dropped" else "dim")
+        Span(f"{word} {numbers.short(number)} ", "warning" if word == "dropped" else "dim")
         for word, number in named
         if number
     )
@@ -117,7 +124,7 @@ def status_row(about: About, snapshot: Snapshot, active: Sequence[Alarm], width:
     """The status line. When it gets narrow, the less important pieces give way one after another."""
     transport = snapshot.transport
     time = None if about.by_row else times.instant(transport.time)
-    pieces = [Piece((Span("gridtop", "title"),), 3), Piece((state_badge(transport, about),), 9)]
+    pieces = [Piece((Span("gridtop", "title"),), 3), Piece(state_badge(transport, about), 9)]
     named = Piece((Span(shorten(about.source, _LEAST_SOURCE, glyphs.ellipsis)),), 4)
     pieces.append(named)
     if time is not None:
@@ -131,6 +138,9 @@ def status_row(about: About, snapshot: Snapshot, active: Sequence[Alarm], width:
         pieces.append(Piece((Span(f"pass {transport.pass_number}", "dim"),), 2))
     if health := health_words(snapshot.journal, snapshot.sinks, width >= ROOMY):
         pieces.append(Piece(health, 8))
+    if snapshot.recording is not None:
+        words, short = recording_row(snapshot.recording, glyphs)
+        pieces.append(Piece(words, 5, Piece(short, 8)))
     if about.read_only:
         pieces.append(Piece((Span("read only", "dim"),), 6))
     if lost := count_words(snapshot.counts):
@@ -140,7 +150,9 @@ def status_row(about: About, snapshot: Snapshot, active: Sequence[Alarm], width:
     right = (*alarms.counts(active, width >= ROOMY), Span(" "))
     room = width - width_of(right) - 1
     while _total(pieces) > room and len(pieces) > 1:
-        pieces.remove(min(pieces, key=lambda piece: piece.weight))
+        lightest = min(pieces, key=lambda piece: piece.weight)
+        at = pieces.index(lightest)
+        pieces[at : at + 1] = [lightest.instead] if lightest.instead is not None else []
     if named in pieces:
         most = width_of(named.row) + room - _total(pieces)
         pieces[pieces.index(named)] = Piece((Span(shorten(about.source, most, glyphs.ellipsis)),), 4)
@@ -193,13 +205,3 @@ def _flood_words(flood: Flood, width: int) -> Row:
 
 def _total(pieces: Sequence[Piece]) -> int:
     return 1 + sum(width_of(piece.row) + 2 for piece in pieces)
-
-
-def _short(number: int) -> str:
-    return (
-        str(number)
-        if number < 10_000
-        else f"{number / 1000:.0f}k"
-        if number < 1e6
-        else f"{number / 1e6:.1f}M"
-    )

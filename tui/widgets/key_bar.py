@@ -17,16 +17,19 @@ class KeyBar(Rows):
         self._painted: object = None
 
     def paint(self, model: Model) -> None:
-        """Show the keys; the pause key says what it would do now."""
-        picture = (model.paused, self.size, model.keys)
+        """Show the keys that are of use; those for pause and recording say what they would do now."""
+        picture = (model.paused, model.recording, model.of_live_source, self.size, model.keys)
         if picture != self._painted:
             self._painted = picture
             self.show([self._row(model, self.size.width)])
 
     def _row(self, model: Model, width: int) -> Row:
         row: Row = (Span(" "),)
-        for names, words in footer(mapped(self.screen.BINDINGS, model.keys), model.glyphs):
-            words = "Resume" if words == "Pause" and model.paused else words
+        turned = {"Pause": "Resume"} if model.paused else {}
+        turned |= {"Record": "End rec"} if model.recording else {}
+        bindings = mapped(self.screen.BINDINGS, model.keys)
+        for names, words in footer(bindings, model.glyphs, model.of_live_source):
+            words = turned.get(words, words)
             piece = (Span(names, "accent"), Span(f" {words}  ", "dim"))
             if width_of((*row, *piece)) > width + 1:
                 break

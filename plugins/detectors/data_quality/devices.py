@@ -70,13 +70,22 @@ class Device:
         return max(1, int(self.counts.sum()))
 
     def gather(
-        self, i: int, facts: Facts, values: Floats, flags: npt.NDArray[np.uint16], before: Floats
+        self,
+        i: int,
+        facts: Facts,
+        values: Floats,
+        flags: npt.NDArray[np.uint16],
+        before: Floats,
+        awaited: Bools | None = None,
     ) -> None:
         """Note in column `i` of the facts what (n, k) values and flags of this device say.
 
-        `before` (k,) are the values of the frame before the first one.
+        `before` (k,) are the values of the frame before the first one, `awaited` (n, k) what is not missing
+        yet because it may still come for the first time.
         """
         gone = np.isnan(values)
+        if awaited is not None:
+            gone[awaited & ((flags & np.uint16(Quality.BAD)) == 0)] = False
         gone[:, ~self.counts] = False
         gone[(flags & np.uint16(Quality.INFINITE)) != 0] = False
         doubtful = (flags & _DOUBTFUL).astype(np.uint16)
@@ -99,8 +108,15 @@ class Device:
         low = voltages <= self.limits
         return np.logical_and(low.any(axis=1), (low | np.isnan(voltages)).all(axis=1))
 
-    def reason(self, defect: int, now: int, bad: int, share: int, *, window: str, short: str) -> str:
-        """The defect in words: `R1: 12 of 28 values missing`; both windows in words, too."""
+    def reason(
+        self, defect: int, now: int, bad: int, share: int, standing: int, *, window: str, short: str
+    ) -> str:
+        """The defect in words: `R1: 12 of 28 values missing`; both windows in words, too.
+
+        `standing` is for how many tenths of a second the device has given no new values, 0 when it has.
+        """
+        if standing and defect in (1, 4):
+            return f"{self.name}: no new values for {standing / 10:g} s"
         if defect == 0:
             if not now:
                 return f"{self.name}: {share / 10:g} % of the values of the last {window} are missing"

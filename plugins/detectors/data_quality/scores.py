@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from gridtop.api import Block, ChannelSet, Duration, Scores, Settings, Site
 from gridtop.plugins.detectors.data_quality.devices import Device, Facts, devices_of
 from gridtop.plugins.detectors.data_quality.levels import LARGEST, level, texts_of
+from gridtop.plugins.detectors.data_quality.outages import Outages
 from gridtop.plugins.detectors.data_quality.stream_time import StreamTime
 from gridtop.plugins.detectors.data_quality.windows import Durations, RollingSums
 
@@ -26,6 +27,10 @@ UNKNOWN_RATE = 30.0
 SHORT_SHARE = 6
 """Repeated frames are counted in this part of the window: 10 s of a minute."""
 
+STANDING_FRAMES = 3
+"""So many repeated frames in a row are no frames that were lost on the way: the device gives no new values,
+and somebody holds the old ones."""
+
 
 class DataQuality:
     """One score per terminal, `R1:data`, and `system:time` for the stream: 1 is a warning, 2 critical.
@@ -38,6 +43,8 @@ class DataQuality:
     - repeated frames, in a sixth of the window;
     - a flat line: 1 as soon as it is flagged, 2 after `flatline_critical`;
     - a clock that is not synchronised, in seconds.
+
+    A single outage, of missing or doubtful values, is forgotten when nothing was wrong for `recovery`.
 
     Defects of time: frames that are lost or too many, in percent of the window's length; steps that are not
     near a whole number of frame periods, in percent of the window's steps; years that cannot be.
@@ -59,6 +66,23 @@ class DataQuality:
         completeness_critical: float = Field(95.0, gt=0, lt=100, description="% of values that are there")
         doubtful_warning: float = Field(1.0, gt=0, le=100, description="% of frames with a doubtful value")
         doubtful_critical: float = Field(20.0, gt=0, le=100, description="% of frames with a doubtful value")
+        recovery: Duration = Field(
+            "10s",
+            validate_default=True,
+            description="an outage is over when nothing has been missing or doubtful for so long; then it is "
+            "not counted any more",
+        )
+        relapse: Duration = Field(
+            "10min",
+            validate_default=True,
+            description="the next outage within so long is counted until it has left the window",
+        )
+        start: Duration = Field(
+            "10s",
+            validate_default=True,
+            description="what has never been there is not missing before: at the start, the first values of "
+            "slow sensors are still to come",
+        )
         flatline_critical: Duration = Field(
             "30s", validate_default=True, description="a flat line is a warning at once, critical after this"
         )
@@ -87,7 +111,7 @@ class DataQuality:
             for name in ("doubtful", "unsynchronised", "rate", "irregular"):
                 if getattr(self, f"{name}_critical") <= getattr(self, f"{name}_warning"):
                     raise ValueError(f"{name}_critical must be above {name}_warning")
-            for name in ("window", "flatline_critical", "unsynchronised_warning"):
+            for name in ("window", "recovery", "flatline_critical", "unsynchronised_warning"):
                 if not getattr(self, name):
                     raise ValueError(f"{name} must be longer than 0s")
             if self.first_year > self.last_year:
@@ -96,7 +120,8 @@ class DataQuality:
 
     def __init__(self, config: Config, channels: ChannelSet, site: Site) -> None:
         self._config = config
-        self._frames = max(1, round(config.window.total_seconds() * (channels.rate or UNKNOWN_RATE)))
+        self._rate = rate = channels.rate or UNKNOWN_RATE
+        self._frames = max(1, round(config.window.total_seconds() * rate))
         self._devices = devices_of(channels, site)
         self._time = StreamTime(
             config, channels, site, [device.name for device in self._devices], self._frames
@@ -104,10 +129,14 @@ class DataQuality:
         self.outputs = (*(f"{device.name}:data" for device in self._devices), "system:time")
         width = len(self._devices)
         self._missing, self._doubtful = (RollingSums(self._frames, width) for _ in range(2))
+        recovery, relapse = (time.total_seconds() * rate for time in (config.recovery, config.relapse))
+        self._outages = Outages(max(1, round(recovery)), round(relapse), width)
         self._short = max(1, self._frames // SHORT_SHARE)
         self._repeated = RollingSums(self._short, width)
+        self._starting = round(config.start.total_seconds() * rate)
+        self._seen = np.zeros(len(channels), dtype=np.bool_)
         self._last = np.full(len(channels), np.nan)
-        self._flat, self._unlocked = Durations(width), Durations(width)
+        self._flat, self._unlocked, self._standing = (Durations(width) for _ in range(3))
 
     def score(self, block: Block) -> Scores:
         """(n, k) scores of the devices and of time, and for those from 1 on the reason."""
@@ -115,12 +144,13 @@ class DataQuality:
         facts = self._facts(block)
         measures = self._measures(facts, time)
         levels = self._levels(facts, measures)
+        standing = self._without_new_values(facts, time)
         worst = levels.argmax(axis=0)
         score = np.minimum(levels.max(axis=0), LARGEST)
         time_score, time_notes = self._time.score(block.time, time, block.channels.clock == "utc")
         notes = {
             f"{device.name}:data": self._notes(
-                i, device, facts, measures[:, :, i], worst[:, i], score[:, i] >= 1
+                i, device, facts, measures[:, :, i], standing[:, i], worst[:, i], score[:, i] >= 1
             )
             for i, device in enumerate(self._devices)
             if (score[:, i] >= 1).any()
@@ -138,6 +168,7 @@ class DataQuality:
         if len(block):
             self._last = values[-1].copy()
         gone = np.isnan(values)
+        awaited = self._awaited(gone)
         if flags is None and not gone.any():
             return facts
         flags = np.zeros(values.shape, np.uint16) if flags is None else flags
@@ -145,20 +176,41 @@ class DataQuality:
         for i, device in enumerate(self._devices):
             if odd[device.columns].any():
                 own = device.columns
-                device.gather(i, facts, values[:, own], flags[:, own], before[own])
+                still = None if awaited is None else awaited[:, own]
+                device.gather(i, facts, values[:, own], flags[:, own], before[own], still)
         return facts
+
+    def _awaited(self, gone: Bools) -> Bools | None:
+        """(n, c) what may still come for the first time; None when the start is over."""
+        if self._starting <= 0:
+            return None
+        seen = np.logical_or.accumulate(np.vstack((self._seen, ~gone)), axis=0)
+        self._seen = seen[-1]
+        awaited = ~seen[1:]
+        awaited[self._starting :] = False
+        self._starting -= len(gone)
+        return awaited
+
+    def _without_new_values(self, facts: Facts, time: Counts) -> Counts:
+        """(n, k) for how many tenths of a second, where that is too long for lost frames."""
+        repeated, period = facts.repeated > 0, 1 / self._rate
+        seconds = self._standing.seconds(repeated, time) + period
+        long = repeated & (seconds >= (STANDING_FRAMES - 0.5) * period)
+        return np.where(long, np.round(seconds * 10), 0).astype(np.int64)
 
     def _measures(self, facts: Facts, time: Counts) -> Floats:
         """(5, n, k) missing and doubtful in % of the window, flat and unsynchronised in seconds, and how
         many frames of the short window are repeated."""
         cells = self._frames * np.array([device.counted for device in self._devices])
+        doubtful = facts.doubtful > 0
+        counts = ~self._outages.over((facts.missing > 0) | doubtful)
         return np.stack(
             (
-                100.0 * self._missing.sums(facts.missing) / cells,
-                100.0 * self._doubtful.sums((facts.doubtful > 0).astype(np.int64)) / self._frames,
+                np.where(counts, 100.0 * self._missing.sums(facts.missing) / cells, 0.0),
+                np.where(counts, 100.0 * self._doubtful.sums(doubtful.astype(np.int64)) / self._frames, 0.0),
                 self._flat.seconds(facts.flat > 0, time),
                 self._unlocked.seconds(facts.unlocked > 0, time),
-                self._repeated.sums(facts.repeated),
+                np.where(counts, self._repeated.sums(facts.repeated), 0),
             )
         )
 
@@ -180,7 +232,14 @@ class DataQuality:
         return levels
 
     def _notes(
-        self, i: int, device: Device, facts: Facts, measures: Floats, worst: Counts, wanted: Bools
+        self,
+        i: int,
+        device: Device,
+        facts: Facts,
+        measures: Floats,
+        standing: Counts,
+        worst: Counts,
+        wanted: Bools,
     ) -> list[str]:
         """One text per frame, empty where there is nothing to say."""
         share = np.take_along_axis(measures, worst[np.newaxis], axis=0)[0]
@@ -193,7 +252,7 @@ class DataQuality:
         )
         # Seconds are told in whole numbers, percentages in tenths.
         rounded = np.where(worst >= 2, np.floor(share), np.round(share, 1) * 10).astype(np.int64)
-        keys = np.column_stack((worst, now, facts.bad[:, i], rounded))
+        keys = np.column_stack((worst, now, facts.bad[:, i], rounded, standing))
 
         short = f"{self._config.window.total_seconds() / SHORT_SHARE:g} s"
 

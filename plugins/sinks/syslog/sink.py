@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from gridtop.api import DeliveryError, Duration, Event, Host, Settings
 from gridtop.plugins.sinks.reasons import reason
 from gridtop.plugins.sinks.syslog.messages import FACILITIES, Sender, printable
-from gridtop.plugins.sinks.tls import CaFile, OwnCertificate, Verify, client_context
+from gridtop.plugins.tls import CaFile, OwnCertificate, Verify, client_context
 
 EXAMPLE_ENTERPRISE = 32473
 """The private enterprise number that RFC 5612 sets aside for documentation."""

@@ -11,9 +11,9 @@ from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_valid
 
 from gridtop.api import Duration, Settings
 from gridtop.plugins.sinks.several import one_or_several
-from gridtop.plugins.sinks.tls import CaFile, OwnCertificate, Verify
 from gridtop.plugins.sinks.webhook.addresses import Refused, check_host
 from gridtop.plugins.sinks.webhook.signatures import key_of
+from gridtop.plugins.tls import CaFile, OwnCertificate, Verify
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = {"connection", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"}

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gridtop.api import DeliveryError, Event, Host, ReceiverGone, Undeliverable
 from gridtop.plugins.sinks.reasons import reason
-from gridtop.plugins.sinks.tls import client_context
 from gridtop.plugins.sinks.webhook.addresses import Refused, check, check_host
 from gridtop.plugins.sinks.webhook.settings import WebhookSettings, origin
 from gridtop.plugins.sinks.webhook.signatures import key_of, signature
+from gridtop.plugins.tls import client_context
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession

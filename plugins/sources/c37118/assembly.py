@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from gridtop.api import Block, ChannelSet, Quality, SourceError
+from gridtop.api import Block, ChannelSet, Quality, SourceError, Statistics
 from gridtop.plugins.sources.c37118.channels import KINDS, Column, columns_of, resolve, terminals_of
 
 if TYPE_CHECKING:
     from gridtop.naming import ChannelMap, Columns
     from gridtop.synchrophasor.data import Readings
     from gridtop.synchrophasor.pmus import Configuration
-    from gridtop.synchrophasor.statistics import Statistics
     from gridtop.synchrophasor.stream import Batch, Stream
 
 Floats = npt.NDArray[np.float64]
@@ -41,6 +40,8 @@ _SLOWEST_PERIODS = 2.5
 class Assembly:
     """Puts blocks together from what a stream gives.
 
+    lacking   which channels are not in the device's configuration any more, in words; empty when all are
+
     `silence` is after how many seconds without a frame missing frames are made up, `ahead` by how many
     seconds a frame may be ahead of `wall` (nanoseconds since 1970). All instants given are on one clock.
     """
@@ -56,7 +57,8 @@ class Assembly:
         wall: Callable[[], int],
         log: logging.Logger,
     ) -> None:
-        from gridtop.synchrophasor.statistics import Devices, Latency
+        from gridtop.synchrophasor.device_statistics import Devices
+        from gridtop.synchrophasor.statistics import Latency
 
         self._stream, self._channel_map, self._given = stream, channel_map, terminals
         self._silence, self._ahead, self._wall, self._log = silence, ahead, wall, log
@@ -66,6 +68,7 @@ class Assembly:
         self._wanted: tuple[Column, ...] = ()
         self._tables: dict[int, _Table] = {}
         self._channels = ChannelSet(())
+        self.lacking = ""
         self._row = 0
         self._last: np.datetime64 | None = None  # of what was given out
         self._heard: tuple[float, np.datetime64] | None = None  # arrival and time of the last usable frame
@@ -105,10 +108,8 @@ class Assembly:
 
     def statistics(self, now: float) -> Statistics:
         """What has been counted so far."""
-        from gridtop.synchrophasor.statistics import Statistics
-
         latency, rate = self._latency, self._configuration.rate if self._configuration else None
-        stream: dict[str, float] = dict(asdict(self._stream.counts))
+        stream: dict[str, float] = asdict(self._stream.counts)
         stream |= {
             "latency_min": latency.least,
             "latency_mean": latency.mean,
@@ -117,19 +118,20 @@ class Assembly:
             "defined_rate": rate or np.nan,
             "seconds_since_data": now - self._heard[0] if self._heard else np.nan,
         }
-        devices = {name: dict(asdict(counts)) for name, counts in self._devices.counts.items()}
-        return Statistics(stream, devices)
+        whole = self._presumed(now) if self._heard else np.datetime64(0, "ns")
+        pace, devices = self._devices.figures(now, int(whole.astype(np.int64)), rate)
+        return Statistics(stream | pace, devices, self._devices.words(now, self._patience))
 
     # What came
 
     def _take(self, batch: Batch, now: float) -> Iterator[Block]:
         readings = batch.readings()
         table = self._table(batch)
-        self._devices.add(table.terminals, batch.layout.configuration, readings)
         self._stream.look_for_change(readings)
         if batch.connection != self._connection:
             self._connection, self._settled = batch.connection, None
         order = self._usable(readings)
+        self._devices.add(table.terminals, batch.layout.configuration, readings, batch.arrivals, order)
         if not len(order):
             return
         waited = now - np.array(batch.arrivals)[order]
@@ -180,13 +182,13 @@ class Assembly:
             assert self._columns is not None
             terminals = terminals_of(batch.layout.configuration, self._given)
             table = _Table(batch.layout.configuration, terminals, self._wanted, self._columns)
+            self.lacking = ""
             if table.absent:
-                self._log.warning(
-                    "the configuration has changed: %d of %d channels are not in it any more; "
-                    "start gridtop anew to see what is new",
-                    table.absent,
-                    len(self._channels),
+                self.lacking = (
+                    f"the configuration has changed: {table.absent} of {len(self._channels)} channels are "
+                    "not in it any more; start gridtop anew to see what is new"
                 )
+                self._log.warning("%s", self.lacking)
             # Only the newest: layouts are not kept once their configuration is gone.
             self._tables = {id(batch.layout): table}
             table.layout = batch.layout
@@ -247,8 +249,10 @@ class Assembly:
         if not self._silent:
             self._silent = True
             self._stream.counts.silences += 1
+        # Whoever was away for long is shown the last minute.
+        skipped = max(0, count - int(LONGEST_FILL / np.timedelta64(self._period, "ns")))
         first = self._last
-        for at in range(0, count, LARGEST):
+        for at in range(skipped, count, LARGEST):
             steps = np.arange(at + 1, min(at + LARGEST, count) + 1)
             time = first + (steps * self._period).astype("timedelta64[ns]")
             shape = (len(steps), len(self._wanted))

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from gridtop.api import Block, ChannelSet, Duration, Host, Settings, SourceError
+from gridtop.api import Block, ChannelSet, Duration, Host, Settings, SourceError, Statistics
 from gridtop.plugins.sources.c37118.assembly import Assembly
 from gridtop.plugins.sources.c37118.source import TICK
 
 if TYPE_CHECKING:
-    from gridtop.synchrophasor.statistics import Statistics
     from gridtop.synchrophasor.stream import Stream
 
 _EVER = 36500.0 * 86400.0
@@ -85,6 +84,12 @@ class Capture:
         if self._assembly is None:
             raise RuntimeError("statistics() comes after open()")
         return self._assembly.statistics(self._arrival / 1e9)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Channels that the device had not any more, at this place of the capture."""
+        lacking = self._assembly.lacking if self._assembly is not None else ""
+        return (lacking,) if lacking else ()
 
     def _open(self) -> ChannelSet:
         from gridtop.synchrophasor.captures import read_capture

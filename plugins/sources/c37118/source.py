@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gridtop.api import Block, ChannelSet, Duration, Host, Settings, SourceError
+from gridtop.api import Block, ChannelSet, Duration, Host, Settings, SourceError, Statistics
 from gridtop.plugins.sources.c37118.assembly import Assembly
 
 if TYPE_CHECKING:
     from gridtop.synchrophasor.connection import Connection
-    from gridtop.synchrophasor.statistics import Statistics
 
 TICK = 0.1
 """Seconds between two blocks."""
+_SLOW_ANSWER = 2.0
+"""Seconds after which the start says that it waits for an answer; what fails is said at once."""
 PORT = 4712
 """Where devices usually listen."""
 
@@ -32,13 +33,17 @@ class C37118Config(Settings):
         examples=["192.0.2.10:4712", "[2001:db8::10]:4712", "pmu1.example"],
     )
     id: int = Field(ge=1, le=65534, description="the IDCODE of its data stream")
-    transport: Literal["tcp", "tcp+udp", "udp"] = Field(
+    transport: Literal["tcp", "tcp+udp", "udp", "udp+commands"] = Field(
         "tcp",
         description="tcp; tcp+udp: commands over TCP, data as datagrams; udp: datagrams that come by "
-        "themselves, no commands",
+        "themselves, no commands; udp+commands: both as datagrams",
     )
     udp_port: int | None = Field(
-        None, ge=1, le=65535, description="where datagrams arrive on this computer, with tcp+udp and udp"
+        None,
+        ge=1,
+        le=65535,
+        description="where datagrams arrive on this computer, with tcp+udp and udp; with udp+commands any "
+        "free one when not given",
     )
     listen: str = Field(
         "", description="this computer's address at which datagrams arrive; all of its addresses when empty"
@@ -87,8 +92,10 @@ class C37118Config(Settings):
     @model_validator(mode="after")
     def _agree(self) -> C37118Config:
         if self.transport == "tcp" and self.udp_port is not None:
-            raise ValueError("udp_port: with transport tcp no datagrams come; say transport: tcp+udp or udp")
-        if self.transport != "tcp" and self.udp_port is None:
+            raise ValueError(
+                "udp_port: with transport tcp no datagrams come; say transport: tcp+udp, udp or udp+commands"
+            )
+        if self.transport in ("tcp+udp", "udp") and self.udp_port is None:
             raise ValueError(f"udp_port: say where datagrams arrive with transport {self.transport}")
         return self
 
@@ -159,7 +166,7 @@ class C37118:
         self._task = asyncio.create_task(connection.run(), name=f"c37118 {config.address}")
         try:
             async with asyncio.timeout(self._patience):
-                await connection.ready.wait()
+                await self._until_ready(connection)
             assert stream.configuration is not None
             return self._assembly.open(stream.configuration)
         except TimeoutError:
@@ -188,6 +195,14 @@ class C37118:
             tick = max(tick, int((time.monotonic() - begun) / TICK)) + 1
             await asyncio.sleep(max(0.0, begun + tick * TICK - time.monotonic()))
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong now: no connection, or channels that the device has not any more."""
+        outage = self._connection.outage if self._connection is not None else ""
+        lacking = self._assembly.lacking if self._assembly is not None else ""
+        lost = f"the connection is lost: {outage}" if outage else ""
+        return tuple(filter(None, (lost, lacking and f"{self._config.address}: {lacking}")))
+
     async def close(self) -> None:
         """Ask the device to stop and hang up."""
         task, self._task = self._task, None
@@ -201,6 +216,21 @@ class C37118:
         if self._assembly is None:
             raise RuntimeError("statistics() comes after open()")
         return self._assembly.statistics(time.monotonic())
+
+    async def _until_ready(self, connection: Connection) -> None:
+        """Wait for the configuration; say early what it waits for, and again when that changes."""
+        first, loop = connection.problem, asyncio.get_running_loop()
+        begun = loop.time()
+        while not connection.ready.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await connection.ready.wait()
+                    break
+            problem = connection.problem
+            if problem != self._told and (problem != first or loop.time() - begun >= _SLOW_ANSWER):
+                self._told = problem
+                self._host.log.warning("%s; trying until %g s have passed", problem, self._patience)
+        self._told = ""
 
     @property
     def _patience(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 from collections.abc import AsyncIterator
@@ -37,6 +38,7 @@ class Calling:
         self._silence = silence
         self._shown = shown
         self._complaints = complaints
+        self.problem = ""
 
     async def pieces(self) -> AsyncIterator[bytes | Restart]:
         """What the sender says; it never ends."""
@@ -46,6 +48,7 @@ class Calling:
                 async with asyncio.timeout(_CONNECTING):
                     reader, writer = await asyncio.open_connection(self._host, self._port)
             except (OSError, TimeoutError) as error:
+                self._lost("there is no connection", _words(error))
                 self._complaints.tell("failed_connections", f"{self._shown}: {_words(error)}; trying again")
             else:
                 _keep_alive(writer)
@@ -55,13 +58,14 @@ class Calling:
                 heard = False
                 try:
                     async for piece in _spoken(reader, self._silence):
-                        heard = True
+                        heard, self.problem = True, ""
                         yield piece
                     told = "the connection was closed"
                 except (OSError, TimeoutError) as error:
                     told = _words(error)
                 finally:
                     writer.close()
+                self._lost("the connection is lost", told)
                 self._complaints.tell("lost_connections", f"{self._shown}: {told}; connecting again")
                 pause = FIRST_PAUSE if heard else pause
             # Not all who lost the same sender come back at the same time.
@@ -70,6 +74,9 @@ class Calling:
 
     async def close(self) -> None:
         """Nothing is left open when `pieces` has ended."""
+
+    def _lost(self, what: str, why: str) -> None:
+        self.problem = self.problem or f"{self._shown}: {what}: {why}"
 
 
 class Listening:
@@ -87,6 +94,7 @@ class Listening:
         self._silence = silence
         self._shown = shown
         self._complaints = complaints
+        self.problem = f"{shown}: no sender has connected yet"
         self._server: asyncio.Server | None = None
         self._queue: asyncio.Queue[bytes | Restart] = asyncio.Queue(_WAITING)
         self._writer: asyncio.StreamWriter | None = None
@@ -114,7 +122,7 @@ class Listening:
             self._complaints.tell("refused_connections", f"{self._shown}: a second sender was turned away")
             writer.close()
             return
-        self._writer = writer
+        self._writer, self.problem = writer, ""
         self._number += 1
         self._complaints.counts["connections"] += 1
         try:
@@ -125,6 +133,7 @@ class Listening:
             self._complaints.tell("lost_connections", f"{self._shown}: {_words(error)}")
         finally:
             self._writer = None
+            self.problem = self.problem or f"{self._shown}: the sender is gone"
             writer.close()
 
 
@@ -146,5 +155,6 @@ def _keep_alive(writer: asyncio.StreamWriter) -> None:
 
 
 def _words(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error) or "no answer"
-    return clean(text, longest=150)
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)  # its own text repeats the address
+    return clean(getattr(error, "strerror", None) or str(error) or "no answer", longest=150)

@@ -41,9 +41,13 @@ class Restart:
 
 
 class Feed(Protocol):
-    """Bytes as they come. `patient`: it waits when nobody asks, and nothing is lost."""
+    """Bytes as they come. `patient`: it waits when nobody asks, and nothing is lost.
+
+    `problem` is why nothing can come now, in the same words while that lasts; empty when something can.
+    """
 
     patient: bool
+    problem: str
 
     def pieces(self) -> AsyncIterator[bytes | Restart]:
         """Pieces of text, cut anywhere; ends with the stream. Raises SourceError when it cannot go on."""
@@ -58,6 +62,7 @@ class StandardInput:
     """Standard input, whatever it is: a pipe, a terminal, a file. A thread reads it; nothing blocks."""
 
     patient = True
+    problem = ""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -124,6 +129,7 @@ class Followed:
         self._from_end = from_end
         self._shown = shown
         self._complaints = complaints
+        self.problem = ""
         self._file: FileIO | None = None
         self._tail = b""
 
@@ -133,11 +139,11 @@ class Followed:
         while True:
             if self._file is None:
                 if not await asyncio.to_thread(self._open):
-                    self._complaints.tell(
-                        "waits_for_file", f"{self._shown}: there is no such file; waiting for it"
-                    )
+                    self.problem = f"{self._shown}: there is no such file; waiting for it"
+                    self._complaints.tell("waits_for_file", self.problem)
                     await asyncio.sleep(POLL)
                     continue
+                self.problem = ""
                 if begun:
                     yield Restart("new file, ")
                 elif self._from_end and (head := await asyncio.to_thread(self._skip)):

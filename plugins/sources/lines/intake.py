@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 
 import numpy as np
 
-from gridtop.api import Block, ChannelSet, SourceError
+from gridtop.api import Block, ChannelSet, SourceError, Statistics
 from gridtop.naming import ChannelMap, Columns, TimeColumn
 from gridtop.recordings.tables import number
 from gridtop.recordings.timestamps import guess_unit, times_from_text
@@ -18,6 +19,7 @@ from .cutting import LONGEST, LineCutter
 from .formats import CsvLines, Format, Garbage, NoHeader, format_of, shown
 from .frames import Frames, RawRow, written
 from .ordering import frames_per_second
+from .pace import Pace
 from .settings import LineSettings
 
 HEAD = 256
@@ -46,13 +48,14 @@ class Intake:
         complaints: Complaints,
         name: str,
         wall: Callable[[], int],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.channels: ChannelSet | None = None
         self._settings = settings
         self._channel_map = channel_map
         self._complaints = complaints
         self._name = name
-        self._wall = wall
+        self._wall, self._clock = wall, clock
         self._cutter = LineCutter()
         self._place = ""
         self._format: Format | None = None
@@ -60,6 +63,7 @@ class Intake:
         self._head: list[RawRow] = []
         self._sample: list[RawRow] = []  # rows that were there before the first that counts
         self._frames: Frames | None = None
+        self._pace: Pace | None = None
         self._before = 0
 
     # What comes in
@@ -169,9 +173,12 @@ class Intake:
         if columns.time is None and not by_arrival:
             self.channels = ChannelSet(columns.channels, rate or DEFAULT_RATE, "row")
         else:
-            measured = None if by_arrival or rate else self._measured(columns.time)
-            self.channels = ChannelSet(columns.channels, rate or measured, "utc")
-        self._frames = Frames(columns, self.channels, by_arrival, self._tell)
+            if rate is None and not by_arrival:
+                rate = self._measured(columns.time)
+            self.channels = ChannelSet(columns.channels, rate, "utc")
+        silence = self._settings.silence
+        self._pace = Pace(None if silence is None else silence.total_seconds(), 1 / rate if rate else None)
+        self._frames = Frames(columns, self.channels, by_arrival, self._pace, self._tell)
         for raw in self._head:
             self._frames.add(raw)
         self._head.clear()
@@ -232,9 +239,41 @@ class Intake:
             return len(self._head) >= HEAD
         return len(self) >= max(HEAD, min(_MOST_ROWS, _MOST_BYTES // (8 * len(self.channels))))
 
-    def take(self, most: int, ended: bool = False) -> Block | None:
-        """The next frames from at most so many rows; None when there is none among them."""
-        return None if self._frames is None else self._frames.take(most, ended)
+    def take(self, most: int, ended: bool = False) -> list[Block]:
+        """The next frames from at most so many rows."""
+        return [] if self._frames is None else self._frames.take(most, self._clock(), ended)
+
+    def missing(self) -> list[Block]:
+        """Frames without values for rows that should be there; none while the feed is not silent."""
+        return [] if self._frames is None else self._frames.missing(self._clock())
+
+    @property
+    def watched(self) -> bool:
+        """Whether `missing` may ever have something to say."""
+        return self._pace is not None and self._pace.judges
+
+    @property
+    def silence(self) -> str:
+        """That the feed is silent, in words; empty when it is not."""
+        return self._pace.words if self._pace is not None else ""
+
+    def statistics(self) -> Statistics:
+        """What was counted since the start, and how rows come now (docs/live.md)."""
+        now, pace, frames = self._clock(), self._pace, self._frames
+        counts: dict[str, float] = dict(self._complaints.counts)
+        if frames is not None:
+            counts |= {
+                "rows": frames.given,
+                "silences": frames.silences,
+                "missing_frames": frames.missing_frames,
+            }
+        rate = self.channels.rate if self.channels is not None else None
+        counts |= {
+            "defined_rate": rate or np.nan,
+            "rate": pace.rate(now) if pace is not None else np.nan,
+            "seconds_since_data": pace.seconds_since_data(now) if pace is not None else np.nan,
+        }
+        return Statistics(counts)
 
     def drop(self, rows: int) -> None:
         """Forget the oldest rows, and count them."""

@@ -31,6 +31,18 @@ class LineSettings(Settings):
     time: Literal["column", "arrival"] = Field(
         "column", description="arrival: the time of a frame is when it arrived, whatever it says"
     )
+    silence: Duration | None = Field(
+        None,
+        description="after so long without a row, frames without values say that data are missing; when not "
+        "given 1s, and longer where rows come seldom or in portions",
+    )
+
+    @field_validator("silence")
+    @classmethod
+    def _positive(cls, value: Duration | None) -> Duration | None:
+        if value is not None and not value:
+            raise ValueError("must be longer than 0s")
+        return value
 
 
 class LinesSettings(LineSettings):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from gridtop.api import Block, ChannelSet, Host, SourceError
+from gridtop.api import Block, ChannelSet, Host, SourceError, Statistics
 from gridtop.text import clean
 
 from .complaints import Complaints
@@ -68,21 +68,26 @@ class LineSource:
         """What arrived, ten times a second, until the end; `start` means nothing live."""
         if self._pump is None or self._intake.channels is None:
             raise RuntimeError("open() comes first")
-        loop = asyncio.get_running_loop()
+        loop, intake = asyncio.get_running_loop(), self._intake
         while True:
-            while not len(self._intake) and not self._ended:
-                await self._more()
+            while not len(intake) and not self._ended:
+                await self._more(CADENCE if intake.watched else None)
+                if not len(intake) and not self._ended:
+                    for block in intake.missing():
+                        yield block
             until = loop.time() + CADENCE
-            while len(self._intake) < LARGEST and not self._ended and loop.time() < until:
+            while len(intake) < LARGEST and not self._ended and loop.time() < until:
                 await self._more(until - loop.time())
-            block = self._intake.take(LARGEST, self._ended)
+            blocks = intake.take(LARGEST, self._ended)
             self._taken.set()
-            if block is not None:
+            if not blocks and not self._ended:  # nothing that could be used
+                blocks = intake.missing()
+            for block in blocks:
                 yield block
-            if self._ended and not len(self._intake):
+            if self._ended and not len(intake):
                 break
         # What the order of times still held back.
-        if (block := self._intake.take(LARGEST, ended=True)) is not None:
+        for block in intake.take(LARGEST, ended=True):
             yield block
         if self._failure is not None:
             raise self._failure
@@ -96,9 +101,18 @@ class LineSource:
                 await pump
         await self._feed.close()
 
-    def statistics(self) -> Mapping[str, int]:
-        """What was counted since the start, by name (docs/live.md)."""
-        return dict(self._complaints.counts)
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the feed now: where it is gone, or that it is silent."""
+        if self._ended:
+            return ()
+        silence = self._intake.silence
+        problem = self._feed.problem or (silence and f"{self._name}: {silence}")
+        return (problem,) if problem else ()
+
+    def statistics(self) -> Statistics:
+        """What was counted since the start, and how rows come now (docs/live.md)."""
+        return self._intake.statistics()
 
     async def _first_rows(self) -> None:
         """Wait for rows that show what the columns are and how fast frames follow."""

@@ -1,4 +1,4 @@
-"""TLS as every sink speaks it: version 1.2 or newer, the receiver's certificate checked."""
+"""TLS as every source and sink speaks it: version 1.2 or newer, the other side's certificate checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CaFile = Annotated[
 ]
 OwnCertificate = Annotated[
     Path | None,
-    Field(description="PEM file of our own certificate and its key, for receivers that ask for one"),
+    Field(description="PEM file of our own certificate and its key, for servers that ask for one"),
 ]
 Verify = Annotated[
     bool,
@@ -25,7 +25,7 @@ Verify = Annotated[
 
 
 class TlsSettings(Protocol):
-    """Whom to trust, and what to show of oneself: part of the settings of every sink that speaks TLS."""
+    """Whom to trust, and what to show of oneself: part of the settings of whatever speaks TLS."""
 
     @property
     def ca_file(self) -> CaFile:
@@ -48,7 +48,7 @@ def client_context(settings: TlsSettings, host: Host) -> ssl.SSLContext:
     context = _trusting(settings, host)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not settings.verify:
-        host.log.warning("sink %s: verify is off, so anybody in between can read along", host.instance)
+        host.log.warning("TLS of %s: verify is off, so anybody in between can read along", host.instance)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if settings.certificate is not None:
