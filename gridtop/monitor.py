@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from gridtop.replay import Replay
 from gridtop.source_statistics import Statistics
 from gridtop.source_watch import SourceWatch
 from gridtop.standing import resume
+from gridtop.stopping import until_stopped
 from gridtop.tallies import Tallies, tallies
 
 _log = logging.getLogger("gridtop")
@@ -55,9 +56,8 @@ class Monitor:
 
     `streams` get every event beside the configured sinks, for as long as this runs (the command line's
     output). `stop_at_end` ends the run with the recording. `record` is the file into which live data are
-    recorded from the start. Without `keep_history` there is no telemetry,
-    which saves time when nobody will look. `block_frames`, `clock` (monotonic seconds) and `wall` (seconds
-    since 1970) are for tests.
+    recorded from the start. Without `keep_history` there is no telemetry, which saves time when nobody will
+    look. `block_frames`, `clock` (monotonic seconds) and `wall` (seconds since 1970) are for tests.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Monitor:
         the source fails; what was published until then is delivered all the same.
         """
         try:
-            await self._until_stopped(self._work())
+            await until_stopped(self._stopping, self._work())
             if self._chores.fault is not None:
                 raise self._chores.fault
         except GridtopError as error:
@@ -159,19 +159,6 @@ class Monitor:
         problems = [noticed("plugins", "warning", text) for text in configuration.plugin_problems]
         events = (*restored.notices, *problems, *_remarks(pipeline), *ended)
         await flow.publish(events, and_save=bool(ended))
-
-    async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work, name="flow")
-        stop = asyncio.create_task(self._stopping.wait(), name="stop")
-        try:
-            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-            await asyncio.gather(task, stop, return_exceptions=True)
-        if not task.cancelled():
-            task.result()
 
     async def _work(self) -> None:
         await self._open()

@@ -8,15 +8,16 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from gridtop.commands.options import chosen_configuration, configuration_options
 from gridtop.errors import Exit, GridtopError, SourceError
+from gridtop.stopping import until_stopped
 from gridtop.text import clean
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gridtop.recorder import Recorder
 
 _log = logging.getLogger("gridtop")
+
+Outcome = TypeVar("Outcome")
 
 _GLANCE = 0.5
 """Seconds between looks at the progress."""
@@ -163,18 +166,9 @@ class _Stopping:
             for name in orders:
                 loop.remove_signal_handler(name)
 
-    async def unless(self, work: Any) -> Any:
+    async def unless(self, work: Coroutine[Any, Any, Outcome]) -> Outcome | None:
         """The outcome of work, None when it was told to stop before."""
-        task = asyncio.ensure_future(work)
-        stop = asyncio.create_task(self._stopped.wait())
-        try:
-            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-            await asyncio.gather(task, stop, return_exceptions=True)
-        return None if task.cancelled() else task.result()
+        return await until_stopped(self._stopped, work)
 
 
 async def _flow(source: Source, recorder: Recorder, quiet: bool) -> None:

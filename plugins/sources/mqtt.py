@@ -35,7 +35,7 @@ LARGEST = 256
 """Frames in one block at most."""
 QUEUE = 10_000
 """Messages that wait to be read; of more, the oldest are dropped."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Seconds between two tries to connect: twice as long each time."""
 _BEHIND = 4.0
 """Seconds of frames that wait for the monitor; of more, the oldest are dropped."""
