@@ -130,9 +130,9 @@ class Monitor:
         self._delivery, self._publishing = delivery, (publishing := Publishing(journal, delivery, self._wall))
         await delivery.open()
         self._source = source = source_of(configuration)
+        self._watch = SourceWatch(source)
         with blaming(SourceError, "the source cannot be opened"):
             channels = await source.open()
-        self._watch = SourceWatch(source)
         name = source_words(configuration.source)
         self._recording = recording = LiveRecording(source, channels, name, self._wall)
         # Detectors may import heavy libraries when they are built.
@@ -299,11 +299,11 @@ class Monitor:
             return Snapshot(Transport("failed", problem=str(self._refusal)))
         seq = self._publishing.seq if self._publishing is not None else 0
         flow, delivery, publishing = self._flow, self._delivery, self._publishing
+        watched = self._watch.problems() if self._watch is not None else ()
         if not self._opened.is_set() or flow is None or delivery is None or publishing is None:
-            return Snapshot(Transport("starting"), seq=seq)
+            return Snapshot(Transport("starting"), seq=seq, problems=watched)
         told = sum(publishing.by_severity.values())
         journal = self._journal.status if self._journal is not None else JournalStatus()
-        watched = self._watch.problems() if self._watch is not None else ()
         problems = (
             *self._configuration.plugin_problems,
             *watched,

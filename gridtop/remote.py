@@ -39,8 +39,11 @@ RECONNECT = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 TIMEOUT = 5.0
 """Seconds that an engine may take for an answer; it takes about one millisecond when it is well."""
 
-_GLANCE = 0.02
-"""Seconds between looks at an engine that is starting."""
+_GLANCE, _SELDOM = 0.02, 0.25
+"""Seconds between looks at an engine that is starting, and at one whose source does not open."""
+
+_SOON = 2.0
+"""Seconds after which a source that is not open is one that does not open."""
 
 Read = TypeVar("Read")
 
@@ -118,6 +121,7 @@ class RemoteClient:
         EngineLost when nobody answers; the GridtopError that ended it when this client's own engine
         could not start.
         """
+        begun = self._clock()
         while True:
             while self._engine is not None and not self._engine.ready and not self._engine.ending:
                 await asyncio.sleep(_GLANCE)
@@ -126,7 +130,8 @@ class RemoteClient:
             answer = await self._ask("GET", "/v1/hello")
             if answer.status != 503:
                 break
-            await asyncio.sleep(_GLANCE)
+            self._link = Link("connecting", begun, str(answer.failure()))
+            await asyncio.sleep(_GLANCE if self._clock() < begun + _SOON else _SELDOM)
         hello = answer.read(wire.hello_from_json)
         self._instance, self._replaced = hello.instance, False
         return hello

@@ -20,8 +20,9 @@ from gridtop.errors import GridtopError
 from gridtop.events import Event
 from gridtop.monitor import Monitor
 from gridtop.registry import Registry, discover
+from gridtop.remote import RemoteClient
 from gridtop.source_statistics import Statistics
-from tests.serving import served_over_tcp
+from tests.serving import served, served_over_tcp, short_folder
 from tests.streams import times
 
 CHANNELS = ChannelSet(
@@ -291,3 +292,29 @@ async def test_a_recording_that_cannot_be_made_is_refused_in_words(tmp_path: Pat
         with pytest.raises(GridtopError, match="kept"):
             await monitor.record(True)
         assert monitor.snapshot().recording is None
+
+
+async def test_a_source_that_does_not_open_yet_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = asyncio.Event()
+
+    async def slowly(self: Scripted) -> ChannelSet:
+        self.problems = ("nobody listens at pmu1:4712",)
+        await opening.wait()
+        self.problems = ()
+        return CHANNELS
+
+    monkeypatch.setattr(Scripted, "open", slowly)
+    monitor = Monitor(configuration(tmp_path))
+    with short_folder() as folder:
+        async with served(monitor, folder / "s.sock"):
+            client = RemoteClient(folder / "s.sock")
+            greeting = asyncio.create_task(client.hello())
+            await until(lambda: client.link.detail == "nobody listens at pmu1:4712")
+            assert client.link.state == "connecting"
+            assert monitor.snapshot().problems == ("nobody listens at pmu1:4712",)
+            opening.set()
+            assert (await greeting).source == "scripted"
+            assert client.link.state == "up"
+            await client.close()

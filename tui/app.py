@@ -130,7 +130,7 @@ class GridtopApp(Choosing):
         while self.model.hello is None:
             self._look_at_link()
             try:
-                self._welcome(await self.client.hello())
+                self._welcome(await self._hello())
             except GridtopError as error:
                 self.model.fail(str(error))
                 self._paint()
@@ -141,6 +141,17 @@ class GridtopApp(Choosing):
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _RETRY_SECONDS)
+
+    async def _hello(self) -> Hello:
+        """Who is there. Why that takes so long is shown in the meantime."""
+        asked = asyncio.ensure_future(self.client.hello())
+        try:
+            while not (await asyncio.wait((asked,), timeout=_RETRY_SECONDS))[0]:
+                self._look_at_link()
+                self._paint()
+            return asked.result()
+        finally:
+            asked.cancel()
 
     def _welcome(self, hello: Hello) -> None:
         """Take in who answers, and grant what its configuration wants of screens."""

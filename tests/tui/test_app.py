@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from gridtop.client import Hello, Snapshot
+from gridtop.client import Hello, Link, Snapshot
 from gridtop.errors import SourceError
 from gridtop.tui import keys
 from gridtop.tui.app import GridtopApp
@@ -81,6 +81,29 @@ async def test_the_first_picture_does_not_wait_for_the_monitor() -> None:
         assert "connecting" in picture(pilot)
         assert "1 VOLTAGE" in picture(pilot)
         await pilot.press("question_mark", "escape", "g", "v", "p", "enter", "escape")
+
+
+async def test_why_a_source_does_not_open_is_said_while_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Waiting(FakeClient):
+        link = Link("connecting", 0.0, "nobody listens at pmu1:4712")
+        can_restart = True
+
+        async def restart(self) -> None:
+            raise AssertionError
+
+        async def hello(self) -> Hello:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr("gridtop.tui.app._RETRY_SECONDS", 0.01)
+    clock = Clock()
+    clock.now = 12.0
+    app = GridtopApp(Waiting(), clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        async with asyncio.timeout(10):
+            while "no source yet, 12 s: nobody listens at pmu1:4712" not in picture(pilot):
+                await pilot.pause(0.01)
+        assert "connecting" in picture(pilot)
 
 
 async def test_values_alarms_and_events_are_on_the_screen() -> None:

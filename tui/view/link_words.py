@@ -8,6 +8,9 @@ from gridtop.client import Link
 
 from .rows import Row, Span, fit, spread
 
+_PATIENCE = 1.0
+"""Seconds that an engine may take to start without a word."""
+
 
 def span(seconds: float) -> str:
     """`12 s`, `3 min`, `2 h`."""
@@ -21,6 +24,8 @@ def problem(link: Link, now: float, can_restart: bool) -> str:
     """One line while the engine is not there, else nothing."""
     gone = span(now - link.since)
     detail = f": {link.detail}" if link.detail else ""
+    if link.state == "connecting" and detail and now - link.since > _PATIENCE:
+        return f"no source yet, {gone}{detail}"
     if link.state == "lost":
         return f"ENGINE GONE {gone}, reconnecting{detail}"
     if link.state == "ended":

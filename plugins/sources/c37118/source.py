@@ -200,7 +200,8 @@ class C37118:
         """What is wrong now: no connection, or channels that the device has not any more."""
         outage = self._connection.outage if self._connection is not None else ""
         lacking = self._assembly.lacking if self._assembly is not None else ""
-        lost = f"the connection is lost: {outage}" if outage else ""
+        connected = self._connection is not None and self._connection.ready.is_set()
+        lost = f"the connection is lost: {outage}" if outage and connected else outage
         return tuple(filter(None, (lost, lacking and f"{self._config.address}: {lacking}")))
 
     async def close(self) -> None:
