@@ -16,7 +16,8 @@ class StreamCounts:
     frames                  data frames of the right size and CRC
     missing_frames          frames that the time sequence lacks
     out_of_order, duplicates, ahead  frames not used: older than one before, of the same time, or far in the
-                            future by this computer's clock
+                            future by this computer's clock or by the frames behind them
+    clock_put_back          times that the frames went on at an earlier time
     bad_crc, skipped_bytes  damage, and bytes that belonged to no whole frame
     wrong_size, unexpected, foreign  whole frames: that do not fit the configuration, of another kind or
                             before any configuration, of another IDCODE
@@ -33,6 +34,7 @@ class StreamCounts:
     out_of_order: int = 0
     duplicates: int = 0
     ahead: int = 0
+    clock_put_back: int = 0
     bad_crc: int = 0
     skipped_bytes: int = 0
     wrong_size: int = 0

@@ -39,6 +39,12 @@ def test_a_steady_voltage_is_a_line_in_the_middle() -> None:
     ]
 
 
+def test_a_long_place_is_shown_whole_with_the_letter_of_the_quantity() -> None:
+    assert rendered(panel(place="north/R1 A"))[0] == "  1 V north/R1 A     131.9 kV           "
+    shown = panel(place="north/R1", quantity=FREQUENCY, unit="Hz", latest=59.99)
+    assert rendered(shown)[0].startswith("  1 f north/R1")
+
+
 def test_a_sag_of_one_bucket_reaches_the_lowest_row() -> None:
     low = np.full(54, 131_800.0)
     low[40] = 88_500.0

@@ -86,6 +86,10 @@ class Panel:
         return "graph" if self.role == "strong" else self.role
 
 
+_LETTERS = {"voltage": "V", "current": "I", "impedance": "Z", "frequency": "f"}
+"""What engineers write for a quantity where there is no room for the word."""
+
+
 def is_large(width: int, height: int) -> bool:
     """Whether a panel of this size has an axis with values."""
     return width >= _LARGE[0] and height >= _LARGE[1]
@@ -141,7 +145,8 @@ def panel_rows(panel: Panel, width: int, height: int, axis: Axis, glyphs: Glyphs
 def single_row(panel: Panel, width: int, glyphs: Glyphs) -> Row:
     """A panel's numbers in one line, not padded; the extremes only when there is room."""
     value = _value(panel)
-    label = fit(_label(panel, glyphs), 20 if width >= 40 else 14)
+    room = 20 if width >= 40 else 14
+    label = fit(_label(panel, room, glyphs), room)
     row: Row = (*label, Span(column(value.text.rjust(10), 10, glyphs.ellipsis), value.role))
     row = (*row, *fit(_mark(panel), GUTTER))
     if width >= _WITH_EXTREMES:
@@ -163,9 +168,8 @@ def _title(panel: Panel, width: int, graph_cells: int, large: bool, glyphs: Glyp
     """` 1 VOLTAGE  R1 A    131.9 kV   !! LOW`: the value ends where the graph ends."""
     value = _value(panel)
     end = _MARGIN + graph_cells + (_LABELS - GUTTER // 2 if large else 0)
-    label = fit(
-        (*_label(panel, glyphs), *_legend(panel, large, glyphs)), max(0, end - width_of((value,)) - 1)
-    )
+    room = max(0, end - width_of((value,)) - 1)
+    label = fit((*_label(panel, room, glyphs), *_legend(panel, large, glyphs)), room)
     return fit((*label, Span(" "), value, *_mark(panel)), width)
 
 
@@ -173,8 +177,12 @@ def _bar(panel: Panel, glyphs: Glyphs) -> Span:
     return Span(f"{glyphs.selected if panel.selected else ' '} ", "accent")
 
 
-def _label(panel: Panel, glyphs: Glyphs) -> Row:
+def _label(panel: Panel, room: int, glyphs: Glyphs) -> Row:
+    """Number, quantity and place; where they are too long for `room` cells, the letter for the quantity."""
     words, role = panel.quantity.name.replace("_", " ").upper(), _title_role(panel)
+    letter = _LETTERS.get(panel.quantity.name)
+    if letter and _MARGIN + len(f"{panel.number} {words:<{_LONGEST_NAME}} {panel.place}") > room:
+        return _bar(panel, glyphs), Span(f"{panel.number} {letter} ", role), Span(panel.place)
     place = Span(panel.place, "plain" if panel.place else "dim")
     if len(words) > _LONGEST_NAME and panel.place:
         # A long name is cut at its end: better that than not to know where.

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gridtop.api import Block, ChannelSet, Quality, SourceError, Statistics
-from gridtop.plugins.sources.c37118.channels import KINDS, Column, columns_of, resolve, terminals_of
+from gridtop.plugins.sources.c37118.channels import Column, columns_of, resolve, terminals_of
+from gridtop.plugins.sources.c37118.clock_troubles import ClockTroubles
+from gridtop.plugins.sources.c37118.ordering import Frames, Stretch, TimeOrder
+from gridtop.plugins.sources.c37118.table import Table
 
 if TYPE_CHECKING:
     from gridtop.naming import ChannelMap, Columns
-    from gridtop.synchrophasor.data import Readings
     from gridtop.synchrophasor.pmus import Configuration
     from gridtop.synchrophasor.stream import Batch, Stream
 
@@ -63,10 +65,13 @@ class Assembly:
         self._stream, self._channel_map, self._given = stream, channel_map, terminals
         self._silence, self._ahead, self._wall, self._log = silence, ahead, wall, log
         self._devices, self._latency = Devices(), Latency()
+        self._troubles = ClockTroubles(ahead)
+        self._order = TimeOrder(stream.counts, self._troubles)
+        self._told: tuple[str, ...] = ()
         self._configuration: Configuration | None = None
         self._columns: Columns | None = None
         self._wanted: tuple[Column, ...] = ()
-        self._tables: dict[int, _Table] = {}
+        self._tables: dict[int, Table] = {}
         self._channels = ChannelSet(())
         self.lacking = ""
         self._row = 0
@@ -89,8 +94,7 @@ class Assembly:
         self._wanted = columns
         self._configuration = configuration
         self._channels = ChannelSet(self._columns.channels, configuration.rate, clock="utc")
-        if configuration.rate:
-            self._period = round(_NANOSECONDS / configuration.rate)
+        self._set_rate(configuration.rate)
         return self._channels
 
     def begin(self) -> None:
@@ -103,8 +107,15 @@ class Assembly:
             yield from self._take(batch, now)
         # Whoever was kept from looking may not have seen yet what came meanwhile.
         awake, self._looked = now - self._looked < _DISTRACTED, now
-        if awake and self._heard is not None and now - self._heard[0] >= self._patience:
+        silent = self._heard is not None and now - self._heard[0] >= self._patience
+        if awake and silent and not self._order.deciding(now):
             yield from self._missing_until(self._presumed(now))
+        self._tell()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong when blocks were asked for last: channels that are gone, a clock that leaps."""
+        return tuple(filter(None, (self.lacking, *self._told)))
 
     def statistics(self, now: float) -> Statistics:
         """What has been counted so far."""
@@ -130,14 +141,24 @@ class Assembly:
         self._stream.look_for_change(readings)
         if batch.connection != self._connection:
             self._connection, self._settled = batch.connection, None
-        order = self._usable(readings)
-        self._devices.add(table.terminals, batch.layout.configuration, readings, batch.arrivals, order)
-        if not len(order):
-            return
-        waited = now - np.array(batch.arrivals)[order]
-        self._latency.add((self._wall() - readings.time[order].astype(np.int64)) / _NANOSECONDS - waited)
-        values, flags = table.fill(readings, order)
-        time = readings.time[order]
+            self._order.connected()
+        values, flags = table.fill(readings)
+        limit = self._wall() + round(self._ahead * _NANOSECONDS)
+        last = None if self._last is None else int(self._last.astype(np.int64))
+        stretches, used = self._order.admit(
+            Frames(readings.time, np.array(batch.arrivals), values, flags), last, limit
+        )
+        self._devices.add(table.terminals, batch.layout.configuration, readings, batch.arrivals, used)
+        for stretch in stretches:
+            yield from self._give(stretch, table, now)
+
+    def _give(self, stretch: Stretch, table: Table, now: float) -> Iterator[Block]:
+        """Frames whose times grow, behind those given out before or where the clock has leapt to."""
+        time, arrivals, values, flags = stretch.frames
+        if stretch.leap:  # nothing is lacking between here and there
+            self._last = self._settled = None
+        waited = now - arrivals
+        self._latency.add((self._wall() - time.astype(np.int64)) / _NANOSECONDS - waited)
         yield from self._fill_gap(time[0])
         self._count_gaps(time)
         if self._settled is None:
@@ -145,27 +166,8 @@ class Assembly:
         unsettled = int(np.searchsorted(time, self._settled))
         if unsettled:
             flags[:unsettled, table.rocofs] |= np.uint16(Quality.CALCULATED)
-        self._heard, self._silent = (batch.arrivals[-1], time[-1]), False
+        self._heard, self._silent = (float(arrivals[-1]), time[-1]), False
         yield from self._blocks(time, values, flags)
-
-    def _usable(self, readings: Readings) -> npt.NDArray[np.intp]:
-        """The readings to give out, in order of time: none from before what was given out, none twice."""
-        counts, time = self._stream.counts, readings.time
-        limit = np.datetime64(self._wall() + round(self._ahead * _NANOSECONDS), "ns")
-        order = np.argsort(time, kind="stable")
-        moved = int(np.count_nonzero(np.diff(time.astype(np.int64)) < 0))
-        sorted_time = time[order]
-        good = sorted_time <= limit
-        counts.ahead += int(np.count_nonzero(~good))
-        twice = np.zeros(len(order), dtype=bool)
-        twice[1:] = sorted_time[1:] == sorted_time[:-1]
-        late = np.zeros(len(order), dtype=bool)
-        if self._last is not None:
-            late = sorted_time < self._last
-            twice |= sorted_time == self._last
-        counts.out_of_order += moved + int(np.count_nonzero(late & good))
-        counts.duplicates += int(np.count_nonzero(twice & ~late & good))
-        return order[good & ~late & ~twice]
 
     def _count_gaps(self, time: Times) -> None:
         instants: npt.NDArray[np.int64] = time.astype(np.int64)
@@ -176,12 +178,12 @@ class Assembly:
         few = (lost > 0) & (steps <= longest)
         self._stream.counts.missing_frames += int(lost[few].sum())
 
-    def _table(self, batch: Batch) -> _Table:
+    def _table(self, batch: Batch) -> Table:
         table = self._tables.get(id(batch.layout))
         if table is None:
             assert self._columns is not None
             terminals = terminals_of(batch.layout.configuration, self._given)
-            table = _Table(batch.layout.configuration, terminals, self._wanted, self._columns)
+            table = Table(batch.layout.configuration, terminals, self._wanted, self._columns)
             self.lacking = ""
             if table.absent:
                 self.lacking = (
@@ -192,9 +194,21 @@ class Assembly:
             # Only the newest: layouts are not kept once their configuration is gone.
             self._tables = {id(batch.layout): table}
             table.layout = batch.layout
-            if batch.layout.configuration.rate:
-                self._period = round(_NANOSECONDS / batch.layout.configuration.rate)
+            self._order.forget()
+            self._set_rate(batch.layout.configuration.rate)
         return table
+
+    def _set_rate(self, rate: float | None) -> None:
+        if rate:
+            self._order.period = self._period = round(_NANOSECONDS / rate)
+
+    def _tell(self) -> None:
+        """Log what is new about the device's clock."""
+        words = self._troubles.words(self._looked)
+        for text in words:
+            if text not in self._told:
+                self._log.warning("stream %d: %s", self._stream.idcode, text)
+        self._told = words
 
     def _blocks(self, time: Times, values: Floats, flags: Flags) -> Iterator[Block]:
         for at in range(0, len(time), LARGEST):
@@ -260,61 +274,3 @@ class Assembly:
                 time, np.full(shape, np.nan), np.full(shape, Quality.MISSING, dtype=np.uint16)
             )
             self._stream.counts.missing_frames += len(steps)
-
-
-class _Table:
-    """How the readings of one configuration become the columns that the stream began with."""
-
-    layout: object = None
-
-    def __init__(
-        self,
-        configuration: Configuration,
-        terminals: tuple[str, ...],
-        wanted: tuple[Column, ...],
-        columns: Columns,
-    ) -> None:
-        self.terminals = terminals
-        here = {column.key: column for column in columns_of(configuration, terminals)}
-        found = [here.get(column.key) for column in wanted]
-        used = set(columns.positions)
-        self.absent = sum(column is None for i, column in enumerate(found) if i in used)
-        self._width = len(wanted)
-        self._parts = []
-        for kind in KINDS:
-            places = [(i, c.at, c.pmu) for i, c in enumerate(found) if c is not None and c.kind == kind]
-            table = np.array(places, dtype=np.intp).reshape(-1, 3)
-            self._parts.append((kind, table[:, 0], table[:, 1], table[:, 2]))
-        self.rocofs = next(to for kind, to, _, _ in self._parts if kind == "rocof")
-
-    def fill(self, readings: Readings, order: npt.NDArray[np.intp]) -> tuple[Floats, Flags]:
-        """(n, c) values and flags of some of the readings."""
-        from gridtop.synchrophasor.status import status_flags, time_flags
-
-        shape = (len(order), self._width)
-        values, flags = np.full(shape, np.nan), np.zeros(shape, dtype=np.uint16)
-        of_values, of_angles = status_flags(readings.status[order])
-        of_angles |= time_flags(readings.time_quality[order])[:, np.newaxis]
-        doubtful, unlocked = of_values.any(), of_angles.any()
-        for kind, to, at, pmu in self._parts:
-            if kind == "digital":
-                words = readings.digital[order][:, at // 16]
-                values[:, to] = words >> (at % 16).astype(np.uint16) & np.uint16(1)
-                continue
-            values[:, to] = getattr(readings, kind)[order][:, at]
-            if kind == "status":
-                continue
-            if doubtful:
-                flags[:, to] = of_values[:, pmu]
-            if unlocked and kind == "angle":
-                flags[:, to] |= of_angles[:, pmu]
-        infinite = np.isinf(values)
-        if infinite.any():
-            values[infinite] = np.nan
-            flags[infinite] |= np.uint16(Quality.INFINITE)
-        missing = np.isnan(values) & ~infinite
-        if missing.any():
-            flags[missing] |= np.uint16(Quality.MISSING)
-        if doubtful:
-            values[(flags & np.uint16(Quality.BAD)) != 0] = np.nan
-        return values, flags

@@ -87,9 +87,8 @@ class Capture:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Channels that the device had not any more, at this place of the capture."""
-        lacking = self._assembly.lacking if self._assembly is not None else ""
-        return (lacking,) if lacking else ()
+        """What was wrong at this place of the capture: channels that were gone, a clock that leapt."""
+        return self._assembly.problems if self._assembly is not None else ()
 
     def _open(self) -> ChannelSet:
         from gridtop.synchrophasor.captures import read_capture

@@ -197,12 +197,11 @@ class C37118:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong now: no connection, or channels that the device has not any more."""
+        """What is wrong now: no connection, channels that the device has not any more, a clock that leaps."""
         outage = self._connection.outage if self._connection is not None else ""
-        lacking = self._assembly.lacking if self._assembly is not None else ""
-        connected = self._connection is not None and self._connection.ready.is_set()
-        lost = f"the connection is lost: {outage}" if outage and connected else outage
-        return tuple(filter(None, (lost, lacking and f"{self._config.address}: {lacking}")))
+        of_data = self._assembly.problems if self._assembly is not None else ()
+        lost = (f"the connection is lost: {outage}",) if outage else ()
+        return (*lost, *(f"{self._config.address}: {text}" for text in of_data))
 
     async def close(self) -> None:
         """Ask the device to stop and hang up."""
