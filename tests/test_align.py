@@ -967,6 +967,19 @@ def test_when_all_have_ended_the_stream_ends() -> None:
     run(work())
 
 
+def test_what_keeps_a_source_from_opening_is_said_meanwhile() -> None:
+    async def work() -> None:
+        slow = Beat("R2", opening=5.0, problems=("nobody listens at pmu2",))
+        source = aligned({"north": Beat("R1"), "south": slow})
+        opening = asyncio.create_task(source.open())
+        await asyncio.sleep(1.0)
+        assert source.problems == ("south: nobody listens at pmu2",)
+        await opening
+        await source.close()
+
+    run(work())
+
+
 def test_a_wrong_clock_is_said_once_in_every_place(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         south = Beat("R2", shift=-3600.0)

@@ -48,7 +48,7 @@ async def rate_of(name: str, source: Source | Feed) -> float:
 
     A feed keeps what it has brought; of a recording the beginning is read.
     """
-    from gridtop.plugins.sources.lines.ordering import frames_per_second
+    from gridtop.plugins.sources.lines.ordering import nominal_rate
 
     blocks: list[Block] = []
     if isinstance(source, Feed):
@@ -69,7 +69,7 @@ async def rate_of(name: str, source: Source | Feed) -> float:
         finally:
             await close_stream(stream)
     times = [block.time for block in blocks]
-    rate = frames_per_second(np.concatenate(times)[:ENOUGH]) if times else None
+    rate = nominal_rate(np.concatenate(times)[:ENOUGH]) if times else None
     if rate is None:
         why = f": {source.failure}" if isinstance(source, Feed) and source.failure else ""
         raise SourceError(f"{name}: its first frames do not show how many a second it has{why}")

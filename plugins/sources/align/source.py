@@ -122,7 +122,8 @@ class Align:
         if self._alignment is not None:
             clocks = self._alignment.clocks
             found += [text for text in (*clocks.wrong, clocks.local_wrong) if text]
-        for name, source in self._opened.items():
+        # While they are opened, one of them may be what the others wait for.
+        for name, source in (self._opened or self._all).items():
             found += [f"{name}: {text}" for text in getattr(source, "problems", ())]
         return tuple(found)
 

@@ -18,7 +18,7 @@ from .complaints import Complaints
 from .cutting import LONGEST, LineCutter
 from .formats import CsvLines, Format, Garbage, NoHeader, format_of, shown
 from .frames import Frames, RawRow, written
-from .ordering import frames_per_second
+from .ordering import nominal_rate
 from .pace import Pace
 from .settings import LineSettings
 
@@ -225,7 +225,7 @@ class Intake:
         if time is None or not self.head:
             return None
         texts = [written(raw.cells[time.position]) for raw in (*self._sample, *self._head)]
-        return frames_per_second(times_from_text(texts, time.unit or guess_unit(texts[0])))
+        return nominal_rate(times_from_text(texts, time.unit or guess_unit(texts[0])))
 
     # What goes out
 

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from gridtop.recordings.timestamps import frames_per_second
+
 Row = TypeVar("Row")
 Times = npt.NDArray[np.datetime64]
 
@@ -112,16 +114,13 @@ def readable(time: np.datetime64) -> str:
     return str(time).rstrip("0").rstrip(".")
 
 
-def frames_per_second(times: Times) -> float | None:
-    """The nominal rate of (n,) times: the mean of the steps near their median; None for less than two.
+def nominal_rate(times: Times) -> float | None:
+    """The frames per second that (n,) times show; None for less than two.
 
     Within half a percent of a usual rate it is that one, because stamps are cut to milliseconds.
     """
-    steps = np.diff(times[~np.isnat(times)]).astype("timedelta64[ns]").astype(np.float64) / 1e9
-    steps = steps[steps > 0]
-    if not steps.size:
+    rate = frames_per_second(np.diff(times[~np.isnat(times)]))
+    if rate is None:
         return None
-    median = float(np.sort(steps)[(len(steps) - 1) // 2])  # one of them: a mean of two may be near none
-    rate = 1.0 / float(steps[np.abs(steps - median) <= median / 2].mean())
     near = min(_USUAL, key=lambda usual: abs(usual - rate))
-    return float(near) if abs(near - rate) <= 0.005 * near else float(f"{rate:.4g}")
+    return float(near) if abs(near - rate) <= 0.005 * near else rate
