@@ -67,7 +67,7 @@ class ScreenWishes:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What does not change while an engine runs: who it is and which channels it has."""
+    """What does not change while an engine runs, but for a reload: who it is and which channels it has."""
 
     version: str
     source: str
@@ -256,6 +256,8 @@ class Snapshot:
     journal: JournalStatus = field(default_factory=JournalStatus)
     recording: RecordingStatus | None = None
     """None while nothing is recorded."""
+    revision: int = 0
+    """Grows when the configuration was reloaded: `hello` says something else then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class Monitor:
         self._chores = Chores(self.stop)
         self._changing = asyncio.Lock()  # one reload after the other
         self._ending = False
+        self._revision = 0
         self.instance = secrets.token_hex(8)
         """Names this run among all runs of all engines."""
 
@@ -266,6 +267,7 @@ class Monitor:
         async def change() -> None:
             await self._flowing.change(merged, _remarks)
             self._configuration = merged
+            self._revision += 1
             journal.subscribe(owed_to(merged))
 
         await delivery.exchange(sinks_of(merged, sinks), removed, agreed=change)
@@ -285,7 +287,7 @@ class Monitor:
         return self._publishing.worst if self._publishing is not None else None
 
     def hello(self) -> Hello:
-        """What does not change while the monitor runs."""
+        """What does not change while the monitor runs, but for a reload."""
         name = source_words(self._configuration.source)
         live = self._source is not None and self._source.live
         flow, pipeline = self._flowing, self._flowing.pipeline
@@ -322,6 +324,7 @@ class Monitor:
             sinks=delivery.status(),
             journal=journal,
             recording=self._recording.status() if self._recording is not None else None,
+            revision=self._revision,
         )
 
     def events(self, after: int = 0, limit: int = 500) -> tuple[Event, ...]:

@@ -89,6 +89,7 @@ def snapshot_to_json(snapshot: Snapshot) -> Json:
         "sinks": [_plain(sink) for sink in snapshot.sinks],
         "journal": _plain(snapshot.journal),
         "recording": None if snapshot.recording is None else _plain(snapshot.recording),
+        "revision": snapshot.revision,
     }
 
 
@@ -106,6 +107,7 @@ def snapshot_from_json(data: Json) -> Snapshot:
         tuple(_record(SinkStatus, sink) for sink in data.get("sinks", ())),
         _record(JournalStatus, data.get("journal", {})),
         None if (recording := data.get("recording")) is None else _record(RecordingStatus, recording),
+        data.get("revision", 0),
     )
 
 

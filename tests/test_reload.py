@@ -259,6 +259,21 @@ async def test_a_reload_while_events_flow_loses_none_of_them_for_the_streams(
     assert heard == expected
 
 
+async def test_screens_are_told_that_there_are_other_limits_now(config: Path) -> None:
+    async with playing(read(config)) as player:
+        await player.go_to(100)
+        before, revision = player.monitor.hello(), player.monitor.snapshot().revision
+        await reload(player, config, ("warning: 0.95, critical", "warning: 0.94, critical"))
+        assert player.monitor.snapshot().revision == revision + 1
+        values = [
+            {line.value for line in hello.limits if line.channel == "R1:voltage_pu.A"}
+            for hello in (before, player.monitor.hello())
+        ]
+        assert values == [{0.95, 0.8}, {0.94, 0.8}]
+        await reload(player, config, ("limits:", "limitations:"))
+        assert player.monitor.snapshot().revision == revision + 1
+
+
 async def test_reloads_come_one_after_the_other_and_the_last_one_counts(config: Path) -> None:
     async with playing(read(config)) as player:
         values = [0.94, 0.93, 0.92, 0.91]

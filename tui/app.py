@@ -154,14 +154,18 @@ class GridtopApp(Choosing):
             asked.cancel()
 
     def _welcome(self, hello: Hello) -> None:
-        """Take in who answers, and grant what its configuration wants of screens."""
+        """Take in who answers."""
+        self._grant(hello)
+        self.model.greet(hello)
+
+    def _grant(self, hello: Hello) -> None:
+        """Grant what a configuration wants of screens."""
         self.profile = self.profile.granting(hello.screen)
         self.model.glyphs, self.model.profile = self.profile.glyphs, self.profile.words
         if self.profile.theme != self.theme and self.profile.theme in self.available_themes:
             self.theme = self.profile.theme
         self.model.keys = keys.keymap(hello.screen.keys)
         self.set_keymap(self.model.keys)
-        self.model.greet(hello)
 
     async def tick(self) -> None:
         """Ask for what is new and paint it. A client that fails is a line on the screen, not the end."""
@@ -193,6 +197,10 @@ class GridtopApp(Choosing):
         before = self.model.fingerprint()
         snapshot = await self.client.snapshot()
         self.model.receive(snapshot)
+        if snapshot.revision != self.model.revision:
+            hello = await self.client.hello()
+            self._grant(hello)
+            self.model.learn(hello, snapshot.revision)
         if snapshot.seq > self.model.seq:
             self.model.take(await self.client.events(after=self.model.seq))
         screen = self._live_screen

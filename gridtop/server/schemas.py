@@ -128,6 +128,7 @@ def _snapshot() -> Schema:
             "sinks": listed(reference("SinkStatus")),
             "journal": reference("JournalStatus"),
             "recording": nullable(reference("RecordingStatus")),
+            "revision": WHOLE,
         }
     )
 

@@ -127,6 +127,7 @@ class FakeClient:
     sinks: tuple[SinkStatus, ...] = ()
     journal: JournalStatus = field(default_factory=JournalStatus)
     recording: RecordingStatus | None = None
+    revision: int = 0
     silence: float = 0.0
     figures: Statistics | None = None
     """How the data come; None when the source does not count that."""
@@ -183,6 +184,7 @@ class FakeClient:
             self.sinks,
             self.journal,
             self.recording,
+            self.revision,
         )
 
     async def events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from gridtop.client import Hello, Link, ScreenWishes, Snapshot
+from gridtop.client import Hello, LimitLine, Link, ScreenWishes, Snapshot
 from gridtop.events import Contribution, Event
 from gridtop.screen_settings import _KEY_IDS
 from gridtop.tui import keys, profile
+from gridtop.tui.app import GridtopApp
 from gridtop.tui.glyphs import ASCII, UNICODE, Glyphs
 from gridtop.tui.profile import Profile
 from gridtop.tui.screens.alarm_card import AlarmCard
@@ -317,6 +318,29 @@ async def test_a_live_picture_is_frozen_while_events_still_come() -> None:
         assert "FROZEN" not in picture(pilot)
         assert len(client.requests) > asked
     assert client.calls == []
+
+
+async def test_after_a_reload_the_screen_has_the_new_limits_and_shows_what_it_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = busy_client()
+    async with running(client) as pilot:
+        await pilot.press("v", "v", "p", "y")  # R3, another phase, the limits on the axis
+        await settled(pilot)
+        app = pilot.app
+        assert isinstance(app, GridtopApp)
+        before = app.model.panel(0)
+        shown = app.model.chosen.choices[0].channel
+        assert shown is not None
+        other = LimitLine(shown.name, "high", "critical", 151_000.0)
+        monkeypatch.setattr("tests.tui.fake_client.limits", lambda channels: (other,))
+        client.wishes = ScreenWishes(keys={"quit": ("Q",)})
+        client.revision += 1
+        await settled(pilot)
+        after = app.model.panel(0)
+        assert (after.place, after.quantity) == (before.place, before.quantity)
+        assert [limit.value for limit in after.limits] == [151_000.0]
+        assert app.model.keys == {"quit": "Q"}
 
 
 @dataclass

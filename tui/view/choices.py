@@ -102,10 +102,14 @@ class Choice:
         if len(self._terminals) > 1:
             self._go((self._terminal + 1) % len(self._terminals))
 
-    def go_to(self, terminal: str) -> None:
-        """Go to a terminal by name, if this quantity is measured there."""
-        if terminal in self._terminals:
-            self._go(list(self._terminals).index(terminal))
+    def go_to(self, terminal: str, phase: str | None = None) -> None:
+        """Go to a terminal by name, if this quantity is measured there, in the same phase or a given one."""
+        if terminal not in self._terminals:
+            return
+        self._go(list(self._terminals).index(terminal))
+        phases = [channel.phase for channel in self._phases]
+        if phase in phases:
+            self._phase = phases.index(phase)
 
     def next_phase(self) -> None:
         """Go to the next channel of the terminal."""

@@ -40,6 +40,14 @@ class Chosen:
         names = (*panels, *(name for name in USUAL if name not in panels))[:PANELS]
         self.choices = [self._choice(name) for name in names]
 
+    def renew(self, channels: Iterable[Channel]) -> None:
+        """Go on with other channels: each panel shows what it did, where that is still there."""
+        self._channels = tuple(channels)
+        for i, before in enumerate(self.choices):
+            self.choices[i] = choice = self._choice(before.quantity.name)
+            if before.channel is not None:
+                choice.go_to(before.channel.terminal or before.channel.base_name, before.channel.phase)
+
     @property
     def quantities(self) -> tuple[str, ...]:
         """What panels can show, by name."""

@@ -64,6 +64,8 @@ class Model:
         self.timeline = Timeline()
         self.seq = 0
         """Sequence number of the newest event in the log."""
+        self.revision = 0
+        """Of the configuration that `hello` speaks of."""
         self.frozen = False
         """Whether the picture of a live source stands still while events still come."""
         self._limits: dict[str, tuple[Limit, ...]] = {}
@@ -81,12 +83,19 @@ class Model:
         self._limits = by_channel(hello.limits)
         self.freshness.expect(hello.channels.rate)
 
+    def learn(self, hello: Hello, revision: int) -> None:
+        """Take in what is new after a reload; what the person chose stays."""
+        self.hello, self.revision = hello, revision
+        self.chosen.renew((*hello.channels, *hello.offered))
+        self._limits = by_channel(hello.limits)
+
     def receive(self, snapshot: Snapshot) -> None:
         """Take in a new snapshot."""
         before, self._lost = self.snapshot, ""
         if before is None:
             # A screen that comes late does not read the whole history.
             self.seq = max(0, snapshot.seq - LONGEST)
+            self.revision = snapshot.revision
             self._suit_window(snapshot)
         elif snapshot.seq < self.seq:
             self.seq, self.log, self.timeline = 0, EventLog(), Timeline()
@@ -149,7 +158,7 @@ class Model:
         recorded = recording_row(s.recording, self.glyphs) if s and s.recording else None
         ages = (self.freshness.age_words, self.freshness.silence_words)
         about = (around, self.problems, self.problem, recorded, ages, self.notice, self.devices.revision)
-        return place, self.alarms, about, self.seq, self.frozen
+        return place, self.alarms, about, self.seq, self.frozen, self.revision
 
     @property
     def paused(self) -> bool:
