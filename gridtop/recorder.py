@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import sqlite3
 import threading
@@ -12,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from gridtop.blocks import Block
 from gridtop.channels import ChannelSet
 from gridtop.client import RecordingStatus
@@ -19,6 +22,7 @@ from gridtop.errors import GridtopError
 from gridtop.recording_settings import RecordingSettings
 from gridtop.recordings.native_chunks import frame_bytes
 from gridtop.recordings.native_writing import SUFFIX, RecordingWriter
+from gridtop.recordings.series import NoFileError, RecordingSeries, Verdict, judged
 from gridtop.text import clean
 
 _log = logging.getLogger("gridtop")
@@ -28,6 +32,9 @@ MOST_WAITING = 32 << 20
 
 COMMIT_SECONDS = 1.0
 """Seconds between commits, and between attempts to write when the disk refuses."""
+
+BETWEEN_FILES = 60.0
+"""Seconds from one file of a series to the next, at least."""
 
 _PORTION = 4 << 20
 """Bytes of frames in one commit, about; as many are not left to wait for their second."""
@@ -43,14 +50,20 @@ class Recorder:
     """One recording of live data, from `begin` to `close`.
 
     A disk that is full, slow or broken does not stop anything: what cannot be kept is counted, and writing is
-    tried again. `open_writer` makes or reopens the file, `every` is how often is committed.
+    tried again. Where time goes back by a second of frames or more, it goes on in another file of the series.
+    `every` is how often is committed, `clock` in monotonic seconds.
     """
 
-    def __init__(self, open_writer: Callable[[], RecordingWriter], *, every: float = COMMIT_SECONDS) -> None:
-        self._open_writer = open_writer
-        self._every = every
-        self._writer = open_writer()
-        self._path = self._writer.path
+    def __init__(
+        self,
+        series: RecordingSeries,
+        *,
+        every: float = COMMIT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._series, self._every, self._clock = series, every, clock
+        self._writer = series.reopen()
+        self._moved = -math.inf
         self._broken = False
         self._waiting: deque[Block] = deque()
         self._waiting_bytes = 0
@@ -70,10 +83,12 @@ class Recorder:
         `source` says in words what is recorded. GridtopError when the file cannot be made or gone on with.
         """
 
-        def open_writer() -> RecordingWriter:
-            return RecordingWriter(path, channels, size_mb=settings.size, keep=settings.keep, source=source)
+        def open_writer(path: Path, before: np.datetime64 | None) -> RecordingWriter:
+            return RecordingWriter(
+                path, channels, size_mb=settings.size, keep=settings.keep, source=source, before=before
+            )
 
-        return await asyncio.to_thread(cls, open_writer)
+        return await asyncio.to_thread(cls, RecordingSeries(path, open_writer))
 
     def add(self, block: Block) -> None:
         """Hand over the next frames. It returns at once; they are written within a second."""
@@ -91,7 +106,7 @@ class Recorder:
     def status(self) -> RecordingStatus:
         """How the recording stands."""
         return RecordingStatus(
-            str(self._path),
+            str(self._series.path),
             self._writer.frames,
             self._writer.bytes,
             sum(self.losses.values()),
@@ -129,7 +144,7 @@ class Recorder:
                 self._waiting.clear()
             self._writer.close()
         except Exception:
-            _log.exception("recording %s: it ends here", clean(str(self._path)))
+            _log.exception("recording %s: it ends here", clean(str(self._series.path)))
             self._problem = "the recorder failed; see the log"
             with self._changed:
                 self._closing = True  # frames that come now are counted
@@ -140,10 +155,15 @@ class Recorder:
         return self._closing or (self._waiting_bytes >= _PORTION and not self._problem)
 
     def _write_all(self) -> None:
-        """Write portion after portion, until nothing waits or the disk refuses."""
-        while portion := self._portion():
+        """Write portion after portion, until nothing waits, it cannot be judged yet, or the disk refuses."""
+        while self._waiting:
             try:
                 self._mend()
+                verdict, portion = self._portion()
+                if verdict == "undecided" and not self._closing:
+                    return
+                refusal = self._go_on_elsewhere(portion[0].time[0]) if verdict == "back" else ""
+                left_out = self._all_late(refusal)
                 dropped = self._writer.dropped
                 self._writer.write(portion)
             except _REFUSALS as error:
@@ -153,25 +173,42 @@ class Recorder:
                 for block in portion:
                     self._waiting.popleft()
                     self._waiting_bytes -= len(block) * frame_bytes(block)
-            late = self._writer.dropped - dropped
-            self._told(self._all_late() if late == sum(map(len, portion)) else "")
+            if verdict != "late":  # a few late frames are only counted
+                late = self._writer.dropped - dropped
+                self._told(left_out if late == sum(map(len, portion)) else "")
 
-    def _portion(self) -> Sequence[Block]:
+    def _portion(self) -> tuple[Verdict, Sequence[Block]]:
         """The blocks to be written next; they stay where they are until that is done."""
-        portion, size = [], 0
         with self._changed:
-            for block in self._waiting:
-                if size >= _PORTION:
-                    break
-                portion.append(block)
-                size += len(block) * frame_bytes(block)
-        return portion
+            waiting = list(self._waiting)
+        return judged(waiting, self._writer.last, _PORTION, lambda block: len(block) * frame_bytes(block))
+
+    def _go_on_elsewhere(self, time: np.datetime64) -> str:
+        """Take another file, for frames from `time` on; why that cannot be, or nothing."""
+        now, before = self._clock(), clean(str(self._series.path))
+        if now - self._moved < BETWEEN_FILES:
+            return f"; another file is begun {BETWEEN_FILES:g} s after the last one"
+        self._moved = now
+        try:
+            writer = self._series.go_on(time)
+        except NoFileError as error:
+            return f": {error}"
+        except GridtopError:
+            self._moved = -math.inf  # a disk that is full: it is tried again with the same frames
+            raise
+        self._repeated += self._writer.dropped
+        self._writer.close()
+        self._writer = writer
+        told = clean(str(self._series.path))
+        second = time.astype("datetime64[s]")
+        _log.warning("recording %s: time went back to %sZ; it goes on in %s", before, second, told)
+        return ""
 
     def _mend(self) -> None:
         """When the file is gone or cannot be used, begin a new one, or go on with the one there is."""
         if self._broken:
             self._writer.close()
-            writer = self._open_writer()
+            writer = self._series.reopen()
             self._repeated += self._writer.dropped
             self._writer, self._broken = writer, False
 
@@ -183,13 +220,13 @@ class Recorder:
         else:
             self._told(clean(str(error)) or type(error).__name__)
 
-    def _all_late(self) -> str:
-        return f"frames are not later than the last one recorded, {self._writer.last}Z, and are left out"
+    def _all_late(self, why: str) -> str:
+        return f"frames are not later than the last one recorded, {self._writer.last}Z, and are left out{why}"
 
     def _told(self, problem: str) -> None:
         """The problem there is now, told to the log when it is a new one."""
         if problem and problem != self._problem:
-            _log.warning("recording %s: %s", clean(str(self._path)), problem)
+            _log.warning("recording %s: %s", clean(str(self._series.path)), problem)
         self._problem = problem
 
 

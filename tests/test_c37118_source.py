@@ -208,6 +208,9 @@ async def test_a_device_that_sends_no_data_is_connected_to_anew(monkeypatch: pyt
     async with LoopbackPmu(configuration()) as device, opened(device.port, timeout="300ms") as one:
         await eventually(lambda: one.statistics().stream["connections"] >= 2)
         assert "no data" in one._connection.problem or one._connection.ready  # type: ignore[union-attr]
+        await eventually(lambda: len(device.commands) >= 6)
+        # No STOP into the silence: it could arrive when the next stream has begun.
+        assert device.commands[:6] == [Command.STOP, Command.SEND_CFG2, Command.START] * 2
 
 
 async def test_the_wrong_id_is_named_when_it_cannot_open(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from gridtop.recording_settings import RecordingSettings
 from gridtop.recordings import Recording, open_recording
 from gridtop.recordings.file_kinds import kind_of
 from gridtop.recordings.native_writing import RecordingWriter
+from gridtop.recordings.series import MOST_FILES, RecordingSeries
 from tests.streams import block_of, channel_set, times
 
 CHANNELS = ChannelSet(
@@ -94,6 +95,13 @@ def record(path: Path, *blocks: Block, **bounds: object) -> RecordingWriter:
         writer.write([block])
     writer.close()
     return writer
+
+
+def in_files_of(channels: ChannelSet, path: Path, source: str = "") -> RecordingSeries:
+    def open_writer(path: Path, before: np.datetime64 | None) -> RecordingWriter:
+        return RecordingWriter(path, channels, size_mb=10, source=source, before=before)
+
+    return RecordingSeries(path, open_writer)
 
 
 @pytest.fixture
@@ -410,6 +418,7 @@ KILLED = """\
 import sys, numpy as np
 from pathlib import Path
 from gridtop.recordings.native_writing import RecordingWriter
+from gridtop.recordings.series import MOST_FILES, RecordingSeries
 from tests.streams import channel_set, times
 from tests.test_live_recordings import ramp
 writer = RecordingWriter(Path(sys.argv[1]), ramp(1).channels, size_mb=10)
@@ -662,7 +671,7 @@ class TestTheRecorder:
         assert later.status().frames == 3
 
     def test_a_few_frames_are_committed_before_it_is_closed(self, path: Path) -> None:
-        recorder = Recorder(lambda: RecordingWriter(path, ramp(1).channels, size_mb=10), every=0.01)
+        recorder = Recorder(in_files_of(ramp(1).channels, path), every=0.01)
         recorder.add(ramp(2))
         waiting = threading.Event()
         for _ in range(1000):
@@ -674,7 +683,7 @@ class TestTheRecorder:
 
     def test_what_the_disk_does_not_take_is_dropped_and_counted(self, path: Path) -> None:
         writer = _Stubborn(path, noise(1).channels)
-        recorder = Recorder(lambda: writer, every=0.01)
+        recorder = Recorder(RecordingSeries(path, lambda *_: writer), every=0.01)
         writer.held.clear()  # a write that takes for ever
         frames = 0
         first = 0
@@ -692,7 +701,7 @@ class TestTheRecorder:
 
     def test_a_full_disk_is_a_problem_that_passes(self, path: Path) -> None:
         writer = _Stubborn(path, ramp(1).channels)
-        recorder = Recorder(lambda: writer, every=0.01)
+        recorder = Recorder(RecordingSeries(path, lambda *_: writer), every=0.01)
         writer.full.set()
         recorder.add(ramp(5))
         writer.refused.wait(10)
@@ -708,7 +717,7 @@ class TestTheRecorder:
 
     def test_frames_that_never_got_onto_the_disk_are_counted_at_the_end(self, path: Path) -> None:
         writer = _Stubborn(path, ramp(1).channels)
-        recorder = Recorder(lambda: writer, every=0.01)
+        recorder = Recorder(RecordingSeries(path, lambda *_: writer), every=0.01)
         writer.full.set()
         recorder.add(ramp(5))
         asyncio.run(recorder.close())
@@ -720,11 +729,11 @@ class TestTheRecorder:
     def test_a_file_that_was_removed_is_begun_anew(self, path: Path) -> None:
         writers = []
 
-        def open_writer() -> RecordingWriter:
-            writers.append(RecordingWriter(path, ramp(1).channels, size_mb=10))
+        def open_writer(path: Path, before: np.datetime64 | None) -> RecordingWriter:
+            writers.append(RecordingWriter(path, ramp(1).channels, size_mb=10, before=before))
             return writers[-1]
 
-        recorder = Recorder(open_writer, every=0.01)
+        recorder = Recorder(RecordingSeries(path, open_writer), every=0.01)
         recorder.add(ramp(5))
         waiting = threading.Event()
         while not recorder.status().frames:
@@ -765,6 +774,143 @@ class TestTheRecorder:
         ]
         with pytest.raises(GridtopError, match="there can be no folder .*set recording.folder"):
             fresh_path(RecordingSettings(folder=Path(names[0])), "x", 0.0)
+
+
+class TestAClockThatWasPutBack:
+    """Ten frames a second; a second's worth of late ones is a clock that was put back."""
+
+    def recorded(self, path: Path, *blocks: Block, clock: Callable[[], float] = lambda: 0.0) -> Recorder:
+        recorder = Recorder(in_files_of(blocks[0].channels, path, "test"), every=10, clock=clock)
+        for block in blocks:
+            recorder.add(block)
+        asyncio.run(recorder.close())
+        return recorder
+
+    def test_its_frames_go_on_in_another_file_and_none_is_lost(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ahead = [ramp(3, 36_000 + first) for first in range(0, 30, 3)]
+        back = [ramp(3, first) for first in range(0, 30, 3)]
+        recorder = self.recorded(path, *ahead, *back)
+        second = path.with_name("live-2.gridtop")
+        status = recorder.status()
+        assert (status.path, status.frames, status.dropped, status.problem) == (str(second), 30, 0, "")
+        assert_same(all_of(opened(path)), ramp(30, 36_000))
+        assert_same(all_of(opened(second)), ramp(30))
+        assert sorted(os.listdir(path.parent)) == ["live-2.gridtop", "live.gridtop"]
+        assert caplog.messages == [
+            f"recording {path}: time went back to 2026-01-01T00:00:00Z; it goes on in {second}"
+        ]
+
+    @pytest.mark.parametrize("piece", [1, 4, 10, 30])
+    def test_how_its_frames_are_cut_into_blocks_changes_nothing(self, path: Path, piece: int) -> None:
+        back = [ramp(min(piece, 30 - first), first) for first in range(0, 30, piece)]
+        self.recorded(path, ramp(5, 100), *back)
+        assert_same(all_of(opened(path.with_name("live-2.gridtop"))), ramp(30))
+
+    def test_fewer_late_frames_than_a_second_holds_are_left_out_and_counted(self, path: Path) -> None:
+        ten = [ramp(1, first) for first in range(9)]
+        recorder = self.recorded(path, ramp(20, 100), *ten, ramp(20, 120), *ten)
+        assert recorder.losses == {"were not later than the frame before": 18}
+        assert os.listdir(path.parent) == [path.name]
+        assert_same(all_of(opened(path)), ramp(40, 100))
+
+    def test_late_frames_in_no_order_are_no_clock(self, path: Path) -> None:
+        recorder = self.recorded(path, ramp(5, 100), *(ramp(3, first) for first in (6, 3, 0) * 10))
+        assert recorder.status().dropped == 90
+        assert os.listdir(path.parent) == [path.name]
+
+    def test_another_file_is_begun_once_a_minute_at_most(self, path: Path) -> None:
+        now = 0.0
+        recorder = Recorder(in_files_of(ramp(1).channels, path), every=0.001, clock=lambda: now)
+        wait = threading.Event()
+
+        def add(first: int, frames: int, held: int, dropped: int = 0) -> None:
+            """Hand over, and wait until the file holds so many frames and so many were left out."""
+            recorder.add(ramp(frames, first))
+            for _ in range(2000):
+                status = recorder.status()
+                if (status.frames, status.dropped) == (held, dropped):
+                    return
+                wait.wait(0.005)
+
+        add(1000, 15, held=15)
+        add(500, 10, held=10)
+        now = 59.0
+        add(100, 20, held=10, dropped=20)
+        status = recorder.status()
+        assert (status.path, status.dropped) == (str(path.with_name("live-2.gridtop")), 20)
+        assert "not later than the last one recorded" in status.problem
+        assert status.problem.endswith("left out; another file is begun 60 s after the last one")
+        now = 61.0
+        add(120, 20, held=20, dropped=20)
+        asyncio.run(recorder.close())
+        assert recorder.status().path == str(path.with_name("live-3.gridtop"))
+        assert recorder.status().problem == ""
+        assert_same(all_of(opened(path.with_name("live-3.gridtop"))), ramp(20, 120))
+
+    def test_a_series_has_twenty_files_and_then_frames_are_left_out(self, path: Path) -> None:
+        clock = iter(range(0, 10**9, 60))
+        late = [ramp(10, 1000 - 10 * number) for number in range(1, 25)]
+        recorder = self.recorded(path, ramp(10, 2000), *late, clock=lambda: float(next(clock)))
+        assert len(os.listdir(path.parent)) == MOST_FILES
+        assert recorder.losses == {"were not later than the frame before": 50}
+        assert recorder.status().problem.endswith(
+            "left out: there are 20 files of this recording, and none ends before"
+        )
+
+    def test_recorded_to_again_it_goes_on_in_the_first_file_that_ends_before(self, path: Path) -> None:
+        self.recorded(path, ramp(10, 36_000), ramp(20))
+        self.recorded(path, ramp(20, 20))
+        assert_same(all_of(opened(path)), ramp(10, 36_000))
+        assert_same(all_of(opened(path.with_name("live-2.gridtop"))), ramp(40))
+        self.recorded(path, ramp(20, 36_010))
+        assert_same(all_of(opened(path)), ramp(30, 36_000))
+        self.recorded(path, ramp(20, 5))
+        assert_same(all_of(opened(path.with_name("live-3.gridtop"))), ramp(20, 5))
+
+    def test_what_is_beside_it_and_no_part_of_it_stays_as_it_is(self, path: Path) -> None:
+        notes, other, source = (path.with_name(f"live-{number}.gridtop") for number in (2, 3, 4))
+        notes.write_text("precious")
+        record(other, block_of([[1.0, 2.0, 3.0]], CHANNELS), source="test")
+        record(source, ramp(3), source="something else")
+        path.with_name("live-5.gridtop").symlink_to(path.with_name("nowhere"))
+        before = [file.read_bytes() for file in (notes, other, source)]
+        recorder = self.recorded(path, ramp(5, 1000), ramp(10, 100))
+        assert recorder.status().path == str(path.with_name("live-6.gridtop"))
+        assert [file.read_bytes() for file in (notes, other, source)] == before
+        assert not path.with_name("nowhere").exists()
+
+    def test_a_disk_that_refuses_the_new_file_is_tried_again_and_nothing_is_lost(self, path: Path) -> None:
+        refuse, refused = threading.Event(), threading.Event()
+        refuse.set()
+
+        def open_writer(path: Path, before: np.datetime64 | None) -> RecordingWriter:
+            if before is not None and refuse.is_set():
+                path.touch()  # what is left of a file for which there was no room
+                refused.set()
+                raise GridtopError("no room")
+            return RecordingWriter(path, ramp(1).channels, size_mb=10, before=before)
+
+        recorder = Recorder(RecordingSeries(path, open_writer), every=0.01)
+        recorder.add(ramp(5, 1000))
+        recorder.add(ramp(20))
+        for _ in range(2):
+            assert refused.wait(10)
+            refused.clear()
+        assert recorder.status().problem == "no room"
+        refuse.clear()
+        asyncio.run(recorder.close())
+        assert recorder.status().dropped == 0
+        assert_same(all_of(opened(path.with_name("live-2.gridtop"))), ramp(20))
+        assert sorted(os.listdir(path.parent)) == ["live-2.gridtop", "live.gridtop"]
+
+    def test_a_slow_stream_needs_three_frames(self, path: Path) -> None:
+        slow = channel_set("R1:F", "R2:F", rate=0.1)
+        late = [ramp(1, first, slow) for first in range(3)]
+        assert self.recorded(path, ramp(3, 100, slow), *late[:2]).status().dropped == 2
+        self.recorded(path, *late)
+        assert len(all_of(opened(path.with_name("live-2.gridtop")))) == 3
 
 
 class _Stubborn(RecordingWriter):

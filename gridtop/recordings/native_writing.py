@@ -59,7 +59,8 @@ class RecordingWriter:
 
     It takes at most `size_mb` megabytes, and holds at most `keep` of measurement time: the oldest frames make
     room. `source` says in words what is recorded. A commit survives the process; a power cut may cost ten.
-    GridtopError when the file cannot be made, or is another recording.
+    GridtopError when the file cannot be made, or is another recording: with `before`, one of another source,
+    too, and one with frames that are not older than that.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class RecordingWriter:
         size_mb: int,
         keep: timedelta | None = None,
         source: str = "",
+        before: np.datetime64 | None = None,
     ) -> None:
         self.path = path
         self.channels = channels
@@ -81,7 +83,7 @@ class RecordingWriter:
         """Frames that were left out because they are not later than the one before."""
         self._bytes_bound = size_mb * 1_000_000
         self._keep = None if keep is None else max(1, round(keep.total_seconds() * 1e9))
-        self._source = source
+        self._source, self._before = source, before
         self._tail: list[Block] = []  # frames of the chunk that is not sealed yet
         self._tail_row = 0
         self._commits = 0
@@ -204,6 +206,11 @@ class RecordingWriter:
         if (reason := _difference(head.channels, self.channels)) or (last and head.channels.clock == "row"):
             why = reason or "it has no times, so nothing can follow what is in it"
             raise GridtopError(f"{shown} is a recording that cannot go on: {why}; give another name")
+        if self._before is not None:
+            if head.source != clean(self._source):
+                raise GridtopError(f"{shown} is a recording of something else")
+            if last is not None and last[2] >= int(self._before.astype("datetime64[ns]").astype(np.int64)):
+                raise GridtopError(f"{shown} has later frames")
         self.frames = self._one("SELECT COALESCE(SUM(frames), 0) FROM chunk")
         self._last = _NEVER
         if last is not None:

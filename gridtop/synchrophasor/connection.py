@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gridtop.synchrophasor.datagrams import Address, Membership, Postman, is_group
 from gridtop.synchrophasor.frames import Command, encode_command
 from gridtop.synchrophasor.stream import Stream
 
@@ -38,6 +39,10 @@ class ConnectionProblem(Exception):
     """Why a connection is given up; the text is for people."""
 
 
+class _Silence(ConnectionProblem):
+    """Nothing comes any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a stream comes from.
@@ -48,6 +53,8 @@ class Target:
     udp_port     where datagrams arrive on this computer, at `listen` (all of its addresses when empty); any
                  free one when 0
     timeout      seconds without data after which the connection is made anew
+    interface    with a multicast group at `listen`, the network interface by which it is joined: its name, or
+                 for IPv4 its address; the system's choice when empty
     """
 
     host: str
@@ -56,6 +63,7 @@ class Target:
     udp_port: int = 0
     listen: str = ""
     timeout: float = 5.0
+    interface: str = ""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -89,6 +97,7 @@ class Connection:
         self._clock, self._sleep, self._chance, self._tap = clock, sleep, chance, tap
         self._writer: asyncio.StreamWriter | None = None
         self._endpoint: asyncio.DatagramTransport | None = None
+        self._membership: Membership | None = None
         self._came = asyncio.Event()
         self._allowed: frozenset[str] = frozenset()
         self._device: tuple[Any, ...] = ()
@@ -146,6 +155,11 @@ class Connection:
                 tasks.append(asyncio.create_task(self._read(await self._connect())))
             self.stream.begin()
             await (self._overhear(tasks) if target.transport == "udp" else self._converse(tasks))
+        except _Silence:
+            # What is said now into a cut line may arrive when it is whole again, and stop the next stream.
+            if self._writer is not None:
+                self._writer.transport.abort()
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -168,8 +182,10 @@ class Connection:
         if self._endpoint is not None:
             if self.target.transport == "udp+commands":
                 await self.send(Command.STOP)
+            if self._membership is not None:
+                self._membership.leave()
             self._endpoint.close()
-            self._endpoint = None
+            self._endpoint = self._membership = None
         writer, self._writer = self._writer, None
         if writer is None:
             return
@@ -191,19 +207,22 @@ class Connection:
         self._device = found[0][4]
         family = found[0][0]
         here = target.listen or ("::" if family == socket.AF_INET6 else "0.0.0.0")
+        where: dict[str, Any] = {"local_addr": (here, target.udp_port)}
         try:
-            endpoint, _ = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(self._take_datagram), local_addr=(here, target.udp_port)
-            )
+            if is_group(target.listen):
+                self._membership = Membership(target.listen, target.udp_port, target.interface)
+                where = {"sock": self._membership.socket}
+            endpoint, _ = await loop.create_datagram_endpoint(lambda: Postman(self._take_datagram), **where)
         except OSError as error:
+            at = f"group {target.listen}, port" if is_group(target.listen) else "port"
             raise ConnectionProblem(
-                f"datagrams cannot be received at port {target.udp_port}: {_words(error)}"
+                f"datagrams cannot be received at {at} {target.udp_port}: {_words(error)}"
             ) from None
         self._port = int(endpoint.get_extra_info("sockname")[1])
         return endpoint
 
-    def _take_datagram(self, data: bytes, sender: str) -> None:
-        if sender not in self._allowed:
+    def _take_datagram(self, data: bytes, sender: Address) -> None:
+        if sender[0] not in self._allowed:
             self.stream.counts.intruders += 1
             return
         self._take(data, datagram=True)
@@ -260,7 +279,7 @@ class Connection:
             if silent > self.target.timeout:
                 words = f"no data from {self.target} for {self.target.timeout:g} s"
                 if not for_ever:
-                    raise ConnectionProblem(words)
+                    raise _Silence(words)
                 self._lost(words)
             elif last is not None:
                 self.problem = self.outage = ""
@@ -285,19 +304,6 @@ class Connection:
             finally:
                 waiting.cancel()
         return True
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    """Hands datagrams on with the address they come from."""
-
-    def __init__(self, take: Callable[[bytes, str], None]) -> None:
-        self._take = take
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._take(data, addr[0])
-
-    def error_received(self, exc: Exception) -> None:
-        """Some other datagram was refused somewhere; that of data is noticed by its absence."""
 
 
 def _raise_of(tasks: list[asyncio.Task[None]]) -> None:

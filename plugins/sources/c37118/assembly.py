@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -159,15 +160,19 @@ class Assembly:
             self._last = self._settled = None
         waited = now - arrivals
         self._latency.add((self._wall() - time.astype(np.int64)) / _NANOSECONDS - waited)
-        yield from self._fill_gap(time[0])
-        self._count_gaps(time)
         if self._settled is None:
             self._settled = time[0] + SETTLING
         unsettled = int(np.searchsorted(time, self._settled))
         if unsettled:
             flags[:unsettled, table.rocofs] |= np.uint16(Quality.CALCULATED)
-        self._heard, self._silent = (float(arrivals[-1]), time[-1]), False
-        yield from self._blocks(time, values, flags)
+        instants: npt.NDArray[np.int64] = time.astype(np.int64)
+        gaps = np.flatnonzero(np.diff(instants) >= self._patience * _NANOSECONDS) + 1
+        for begin, end in pairwise((0, *gaps.tolist(), len(time))):
+            part = slice(begin, end)
+            yield from self._fill_gap(time[begin])
+            self._count_gaps(time[part])
+            self._heard, self._silent = (float(arrivals[end - 1]), time[end - 1]), False
+            yield from self._blocks(time[part], values[part], flags[part])
 
     def _count_gaps(self, time: Times) -> None:
         instants: npt.NDArray[np.int64] = time.astype(np.int64)

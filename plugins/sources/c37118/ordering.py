@@ -23,6 +23,8 @@ Rows = npt.NDArray[np.intp]
 _SECOND = 1_000_000_000
 _NEAR = _SECOND
 """Nanoseconds: frames that follow each other are nearer than that, unless frames were lost meanwhile."""
+_OVERTAKEN = _SECOND // 4
+"""A frame that lies back by no more was overtaken on its way, if it came with the one before it."""
 _AGREED = 1.0
 """Seconds for which frames agree with each other before they are believed against those before them."""
 _FEWEST = 3
@@ -207,7 +209,7 @@ class TimeOrder:
     def _sorted(self, times: Integers) -> Sequence[int]:
         """Frames in the order of time, but for leaps, which stay where they are."""
         steps = np.diff(times)
-        leaps = np.abs(steps) > self._near
+        leaps = np.abs(steps) > max(_OVERTAKEN, self._near - _NEAR)
         self._counts.out_of_order += int(np.count_nonzero((steps < 0) & ~leaps))
         stretches = np.concatenate(([0], np.cumsum(leaps)))
         order: list[int] = np.lexsort((times, stretches)).tolist()

@@ -46,7 +46,16 @@ class C37118Config(Settings):
         "free one when not given",
     )
     listen: str = Field(
-        "", description="this computer's address at which datagrams arrive; all of its addresses when empty"
+        "",
+        description="this computer's address at which datagrams arrive, all of its addresses when empty; "
+        "or the multicast group that they are sent to",
+        examples=["239.1.2.3"],
+    )
+    interface: str = Field(
+        "",
+        description="of a multicast group, the network interface by which it comes: its name, or for IPv4 "
+        "its address; the system chooses when empty",
+        examples=["eth1", "192.0.2.1"],
     )
     configuration: Literal["auto", "cfg1", "cfg2", "cfg3"] = Field(
         "auto", description="which configuration frame to ask for; auto: CFG-2, and CFG-3 where there is one"
@@ -91,12 +100,18 @@ class C37118Config(Settings):
 
     @model_validator(mode="after")
     def _agree(self) -> C37118Config:
+        from gridtop.synchrophasor.datagrams import is_group
+
         if self.transport == "tcp" and self.udp_port is not None:
             raise ValueError(
                 "udp_port: with transport tcp no datagrams come; say transport: tcp+udp, udp or udp+commands"
             )
         if self.transport in ("tcp+udp", "udp") and self.udp_port is None:
             raise ValueError(f"udp_port: say where datagrams arrive with transport {self.transport}")
+        if is_group(self.listen) and self.transport not in ("tcp+udp", "udp"):
+            raise ValueError("listen: a multicast group goes with transport tcp+udp or udp")
+        if self.interface and not is_group(self.listen):
+            raise ValueError("interface: it is where a multicast group is joined; name the group in `listen`")
         return self
 
 
@@ -151,6 +166,7 @@ class C37118:
             config.udp_port or 0,
             config.listen,
             config.timeout.total_seconds(),
+            config.interface,
         )
         stream = Stream(config.id, config.configuration)
         self._connection = connection = Connection(target, stream)
