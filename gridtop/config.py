@@ -430,7 +430,7 @@ class _Plugin:
     """The sources that a source joins."""
 
     def instance(self, name: str) -> PluginInstance:
-        return PluginInstance(name, self.host.type, self.target, self.config, self.joined)
+        return PluginInstance(name, self.host.type, self.target, self.config, sources=self.joined)
 
     def sink(self, name: str) -> SinkInstance:
         host: SinkSettings = self.host

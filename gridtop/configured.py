@@ -23,7 +23,7 @@ class PluginInstance:
     type: str
     target: Any
     config: BaseModel = field(repr=False)  # may hold secrets
-    sources: Mapping[str, PluginInstance] = field(default_factory=dict)
+    sources: Mapping[str, PluginInstance] = field(default_factory=dict, kw_only=True)
     """Of a source that joins others: those, by name."""
 
 
