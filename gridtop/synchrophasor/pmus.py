@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from gridtop.synchrophasor.frames import SMALLEST, TIME_BASE, FrameKind
@@ -53,9 +53,12 @@ class Digital:
     valid: int = 0xFFFF
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """What CFG-3 says about a PMU beyond its channels; NaN where it is not said. Degrees, metres, seconds."""
+    """What CFG-3 says about a PMU beyond its channels; NaN where it is not said. Degrees, metres, seconds.
+
+    Two places of which the same is not said are the same place.
+    """
 
     latitude: float = math.nan
     longitude: float = math.nan
@@ -64,6 +67,17 @@ class Place:
     window: float = 0.0
     group_delay: float = 0.0
     global_id: bytes = bytes(16)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and self._said == other._said
+
+    def __hash__(self) -> int:
+        return hash(self._said)
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        values = (getattr(self, field.name) for field in fields(self))
+        return tuple(None if isinstance(value, float) and math.isnan(value) else value for value in values)
 
 
 @dataclass(frozen=True, slots=True)
