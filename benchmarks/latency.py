@@ -92,7 +92,7 @@ detectors:
 
 IN_THE_SCREEN = """
 import os
-from gridtop.client import InProcessClient
+from gridtop.in_process import InProcessClient
 from gridtop.config import load
 from gridtop.monitor import Monitor
 from gridtop.tui.app import GridtopApp

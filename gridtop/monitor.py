@@ -282,6 +282,11 @@ class Monitor:
             raise self._refusal
 
     @property
+    def starting(self) -> bool:
+        """Whether the source is still being opened."""
+        return not self._opened.is_set()
+
+    @property
     def worst(self) -> Severity | None:
         """The worst severity that any alarm has reached in this run."""
         return self._publishing.worst if self._publishing is not None else None

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gridtop.client import Client, InProcessClient, TelemetryRequest
+from gridtop.client import Client, TelemetryRequest
 from gridtop.errors import GridtopError, SourceError
+from gridtop.in_process import InProcessClient
 from gridtop.monitor import Monitor
 from gridtop.orders import Order
 from gridtop.remote import RemoteClient

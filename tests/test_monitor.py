@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gridtop.client import InProcessClient, TelemetryRequest
+from gridtop.client import TelemetryRequest
 from gridtop.config import load
 from gridtop.errors import ConfigurationError, SourceError
 from gridtop.events import Event
+from gridtop.in_process import InProcessClient
 from gridtop.monitor import Monitor
 
 CONFIG = Path(__file__).parent.parent / "config.yaml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,17 @@ ALL_ROWS: Rows = (0, None)
 STANDARD_INPUT = Path("-")
 READING_LINES = 'source={type: lines, path: "-"}'
 """The setting that has CSV or JSON lines read from standard input as they come."""
+
+
+def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
+    """The callback of an option that takes a duration: `90s`, `5m`, `1h`."""
+    from gridtop.units import parse_duration
+
+    try:
+        return None if value is None else parse_duration(value)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(str(error)) from None
+
 
 _CONFIG = click.option(
     "-c",

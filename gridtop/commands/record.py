@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gridtop.commands.options import chosen_configuration, configuration_options
+from gridtop.commands.options import chosen_configuration, configuration_options, duration
 from gridtop.errors import Exit, GridtopError, SourceError
 from gridtop.stopping import until_stopped
 from gridtop.text import clean
@@ -34,15 +34,10 @@ _GLANCE = 0.5
 
 
 def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
-    from gridtop.units import parse_duration
-
-    try:
-        duration = None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if duration == timedelta(0):
+    chosen = duration(context, parameter, value)
+    if chosen == timedelta(0):
         raise click.BadParameter("0 is too short")
-    return duration
+    return chosen
 
 
 @click.command("record")

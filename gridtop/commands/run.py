@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gridtop.commands.options import chosen_configuration, monitor_options
+from gridtop.commands.options import chosen_configuration, duration, monitor_options
 from gridtop.commands.serving import listening_at, served, with_token
 from gridtop.errors import Exit, GridtopError
 from gridtop.service import ServiceManager, keep_alive
@@ -35,15 +35,6 @@ _GLANCE = 0.25
 """Seconds between looks at the progress."""
 
 
-def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
-    from gridtop.units import parse_duration
-
-    try:
-        return None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command("run")
 @monitor_options
 @click.option("--until-end", is_flag=True, help="End with the recording, whatever loop: says.")
@@ -51,7 +42,7 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
     "--for",
     "duration",
     metavar="DURATION",
-    callback=_duration,
+    callback=duration,
     help="End after this long, by the clock on the wall: 60s.",
 )
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from gridtop.commands.options import duration
 from gridtop.commands.outputs import progress_bar, spare
 from gridtop.errors import GridtopError
 
@@ -29,17 +30,10 @@ _SCENARIO_START = 5.0
 
 
 def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
-    from gridtop.units import parse_duration
-
-    if value is None:
-        return None
-    try:
-        duration = parse_duration(value)
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(str(error)) from None
-    if not duration:
+    chosen = duration(context, parameter, value)
+    if chosen == timedelta(0):
         raise click.BadParameter("a recording of no length has no frames")
-    return duration
+    return chosen
 
 
 @click.command()

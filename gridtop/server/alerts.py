@@ -59,7 +59,7 @@ class Alerts:
             sentence = f"too many alerts; the next one in {seconds} s"
             raise Refusal(429, sentence, {"Retry-After": str(seconds)})
         kind, count, message = _alert(await body_of(request))
-        if self._monitor.snapshot().transport.state == "starting":
+        if self._monitor.starting:
             raise Refusal(503, "the engine is opening its source", {"Retry-After": "1"})
         event = await self._monitor.report(kind, count, message, caller_of(request).name)
         return json_answer({"status": "success", "id": event.id})

@@ -137,6 +137,6 @@ def reasons_not_ready(snapshot: Snapshot) -> list[str]:
 
 def require_open(monitor: Monitor) -> None:
     """Refusal while the source is not open yet."""
-    snapshot = monitor.snapshot()
-    if snapshot.transport.state == "starting":
-        raise Refusal(503, snapshot.problems[0] if snapshot.problems else "the engine is opening its source")
+    if monitor.starting:
+        problems = monitor.snapshot().problems
+        raise Refusal(503, problems[0] if problems else "the engine is opening its source")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gridtop.blocks import Times
 from gridtop.synchrophasor.data import Readings
-from gridtop.synchrophasor.pmus import Configuration
+from gridtop.synchrophasor.pmus import PLAUSIBLE_DEVIATION_HZ, Configuration
 from gridtop.synchrophasor.status import BY_ARRIVAL, CHANGE, TRIGGER, UNSYNCHRONISED, describe_trouble
 
 COUNTS = (
@@ -29,8 +29,6 @@ COUNTS = (
 WINDOW = 60
 """Seconds of the pace that is kept."""
 
-_FREQUENCY_RANGE_HZ = 5.0
-"""A frequency that is further from nominal is a filling, such as the 65.536 Hz of absent PMUs."""
 _NANOSECONDS = 1_000_000_000
 
 Counts = npt.NDArray[np.int64]
@@ -176,7 +174,7 @@ class Devices:
             return dict.fromkeys(self._rows, "no data")
         quiet = ~(now - self._arrival < patience)  # never heard is quiet, too
         with np.errstate(invalid="ignore"):
-            odd = np.abs(self._frequency - self._nominal) > _FREQUENCY_RANGE_HZ
+            odd = np.abs(self._frequency - self._nominal) > PLAUSIBLE_DEVIATION_HZ
         gone = np.ones(len(self._rows), dtype=np.bool_)
         gone[self._here] = False
         doubtful = quiet | odd | gone | (self._status != 0) | (self._time_quality != 0)

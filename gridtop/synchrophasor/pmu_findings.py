@@ -10,14 +10,12 @@ import numpy as np
 
 from gridtop.blocks import Floats
 from gridtop.synchrophasor.examination import Examination
-from gridtop.synchrophasor.pmus import Pmu
+from gridtop.synchrophasor.pmus import PLAUSIBLE_DEVIATION_HZ, Pmu
 from gridtop.synchrophasor.status import MODIFIED, StatusWord, decode_status
 from gridtop.text import clean
 
 Weight = Literal["problem", "note"]
 
-_FREQUENCY_RANGE_HZ = 5.0
-"""A frequency that is further from nominal is a filling, such as the 65.536 Hz of absent PMUs."""
 _WORST_TIME = 7
 _MOST_NAMED = 6
 
@@ -121,7 +119,7 @@ def _said(words: dict[int, int]) -> Iterator[Finding]:
 
 def _measured(pmu: Pmu, magnitude: Floats, frequency: Floats) -> Iterator[Finding]:
     """What no healthy PMU measures, from (n, p) magnitudes and (n,) frequencies."""
-    off = np.abs(frequency - pmu.nominal_frequency) > _FREQUENCY_RANGE_HZ
+    off = np.abs(frequency - pmu.nominal_frequency) > PLAUSIBLE_DEVIATION_HZ
     if off.any():
         count = int(off.sum())
         yield Finding(

@@ -8,6 +8,9 @@ from typing import Literal
 
 from gridtop.synchrophasor.frames import SMALLEST, TIME_BASE, FrameKind
 
+PLAUSIBLE_DEVIATION_HZ = 5.0
+"""A frequency that is further from nominal is a filling, such as the 65.536 Hz of absent PMUs."""
+
 Component = Literal["", "0", "+", "-", "A", "B", "C"]
 AnalogKind = Literal["instant", "rms", "peak", "other"]
 ServiceClass = Literal["", "M", "P"]
